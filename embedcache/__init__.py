@@ -1,0 +1,1 @@
+"""embedcache: embed labelled images once, fit classifiers on the cached features in seconds."""

@@ -1,0 +1,129 @@
+"""`Backbone`: what extraction and prediction ask of a frozen model.
+
+B is the number of images in a batch, H × W the input size in pixels, D the
+embedding dimension.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.records.identity import Identity, Numerics
+
+__all__ = ["Backbone", "BackboneRequest", "BackboneSpec", "Pending"]
+
+
+@dataclass(frozen=True)
+class BackboneRequest:
+    """A backbone as a person asks for it; `None` means the weights' own value.
+
+    Attributes:
+        name: `SOURCE/MODEL[:WEIGHTS]`, `timm/resnet18.a1_in1k`.
+        weights: A local weight file for the architecture, instead of published weights.
+        image_size: Side of the square input in pixels.
+        pooling: How tokens or positions become one vector, where the model allows a choice.
+        precision: `float32`, `bfloat16` or `float16`, of the forward pass.
+        stored_dtype: `float16` or `float32`, on disk.
+    """
+
+    name: str
+    weights: Path | None = None
+    image_size: int | None = None
+    pooling: str | None = None
+    precision: str = "float32"
+    stored_dtype: str = "float16"
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """What is known of a backbone without holding it in memory.
+
+    Attributes:
+        name: Canonical name, weights tag included.
+        identity: What its features depend on.
+        dim: D.
+        parameters: Number of parameters of the embedding tower.
+        license: Licence of the weights, empty where unknown.
+    """
+
+    name: str
+    identity: Identity
+    dim: int
+    parameters: int
+    license: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields by name."""
+        return {
+            "name": self.name,
+            "identity": self.identity.to_json(),
+            "dim": self.dim,
+            "parameters": self.parameters,
+            "license": self.license,
+        }
+
+    @classmethod
+    def from_json(cls, value: Any) -> BackboneSpec:
+        """The spec, from what `to_json` gave.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
+        match value:
+            case {
+                "name": str(name),
+                "identity": dict(identity),
+                "dim": int(dim),
+                "parameters": int(parameters),
+                "license": str(license_name),
+            } if len(value) == 5:
+                return cls(name, Identity.from_json(identity), dim, parameters, license_name)
+        raise ValueError(f"not a backbone spec: {value!r}")
+
+
+class Pending(Protocol):
+    """A batch on its way through the backbone."""
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for the features, (B, D) float32."""
+        ...
+
+
+class Backbone(Protocol):
+    """A frozen model, ready to embed."""
+
+    @property
+    def spec(self) -> BackboneSpec:
+        """What it is."""
+        ...
+
+    @property
+    def numerics(self) -> Numerics:
+        """How it computes at present; its batch size may fall when memory runs out."""
+        ...
+
+    def prepare(self, data: bytes) -> NDArray[np.uint8]:
+        """One encoded input as the model's input before normalisation, (H, W, 3) uint8.
+
+        Safe to call from several threads.
+
+        Raises:
+            InputRejectedError: The bytes are not an input that this backbone can see.
+        """
+        ...
+
+    def submit(self, batch: NDArray[np.uint8]) -> Pending:
+        """Start embedding a batch, (B, H, W, 3) uint8, B up to the batch size.
+
+        The batch is padded to the full batch size, so that a row's value does
+        not depend on how many others came with it.
+
+        Raises:
+            OutOfMemoryError: Even a batch of one does not fit.
+        """
+        ...
