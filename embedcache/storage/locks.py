@@ -1,0 +1,64 @@
+"""One writer at a time: a lock that names its holder.
+
+Locks only save work. Caches stay correct without them, as on network mounts
+that ignore them: publication is atomic, and a lost race costs recomputation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from embedcache.errors import LockedError
+from embedcache.storage.publish import make_dir, storage_errors
+
+__all__ = ["exclusive"]
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path`; the system frees it when the process dies.
+
+    Raises:
+        LockedError: Another process holds it; the error names that process.
+    """
+    make_dir(path.parent)
+    holder_path = path.with_name(path.name + ".holder")
+    lock = FileLock(path)
+    with storage_errors(path):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise LockedError(
+                "another process is writing this cache",
+                where=path,
+                got=_holder(holder_path),
+                hint="wait for it to end and run the same command again",
+            ) from error
+    try:
+        who = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        with storage_errors(holder_path):
+            holder_path.write_text(json.dumps(who))
+        yield
+    finally:
+        holder_path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        who = json.loads(path.read_text())
+        return f"process {who['pid']:d} on {who['host']!s}, since {who['since']!s}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "an unknown process"
