@@ -1,0 +1,5 @@
+"""`python -m embedcache`: the command line."""
+
+from embedcache.cli.main import main
+
+main()

@@ -1,0 +1,115 @@
+"""Options that several commands share, each defined once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from embedcache.cli.config import config_option
+
+__all__ = [
+    "DEFAULT_BACKBONE",
+    "backbone_options",
+    "cache_dir_option",
+    "common_options",
+    "compute_options",
+    "json_option",
+    "runs_dir_option",
+    "source_options",
+]
+
+DEFAULT_BACKBONE = "bundled/efficientnet_lite0"
+"""Its weights come by pip, so it is there without a model hub."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+cache_dir_option = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Cache root.  [default: EMBEDCACHE_DIR, else ./cache]",
+)
+runs_dir_option = click.option(
+    "--runs-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of runs.  [default: EMBEDCACHE_RUNS_DIR, else ./runs]",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_quiet_option = click.option("-q", "--quiet", is_flag=True, help="No notes and no progress.")
+
+
+def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+common_options = _all(config_option, json_option, _quiet_option)
+"""`--config`, `--json`, `--quiet`."""
+
+source_options = _all(
+    click.option(
+        "--root",
+        type=click.Path(path_type=Path, file_okay=False),
+        help="Folder that a manifest's paths are relative to.  [default: the manifest's]",
+    ),
+    click.option("--path-column", metavar="NAME", help="Manifest column of image paths."),
+    click.option("--label-column", metavar="NAME", help="Manifest column of class names."),
+    click.option("--split-column", metavar="NAME", help="Manifest column of train, val, test."),
+    click.option("--group-column", metavar="NAME", help="Manifest column of groups to keep whole."),
+    click.option(
+        "--labels",
+        type=click.Choice(["auto", "folder", "none"]),
+        default="auto",
+        show_default=True,
+        help="Whether folder names are class names.",
+    ),
+    click.option("--allow-outside", is_flag=True, help="Allow paths outside the root."),
+)
+"""How a folder or manifest is read."""
+
+backbone_options = _all(
+    click.option(
+        "--backbone",
+        metavar="NAME",
+        default=DEFAULT_BACKBONE,
+        show_default=True,
+        help="SOURCE/MODEL[:WEIGHTS]; `embedcache backbones` lists names.",
+    ),
+    click.option(
+        "--weights",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="Local .safetensors or .pth file for the architecture.",
+    ),
+    click.option("--image-size", type=click.IntRange(min=8), help="Input side in pixels."),
+    click.option("--pooling", metavar="NAME", help="How positions become one vector."),
+    click.option(
+        "--precision",
+        type=click.Choice(["float32", "bfloat16", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the forward pass; part of the cache's identity.",
+    ),
+    click.option(
+        "--store-dtype",
+        type=click.Choice(["float16", "float32"]),
+        default="float16",
+        show_default=True,
+        help="Of the features on disk.",
+    ),
+)
+"""Which backbone, and what its features depend on."""
+
+compute_options = _all(
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps."),
+    click.option("-b", "--batch-size", type=click.IntRange(min=1), help="Images per forward pass."),
+    click.option(
+        "-j", "--num-workers", type=click.IntRange(min=1), help="Threads that read and decode."
+    ),
+)
+"""How fast; never part of the cache's identity."""

@@ -1,0 +1,236 @@
+"""Assemble shards and reused rows into one cache file, and publish it.
+
+N is the number of rows of the new file, D the embedding dimension.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.errors import CacheError, RejectedInputsError, ShrinkError
+from embedcache.records.identity import Numerics
+from embedcache.records.manifest import Manifest
+from embedcache.records.rejects import Reject
+from embedcache.records.strings import Strings
+from embedcache.store.cache import FeatureCache
+from embedcache.store.catalog import CachePlace
+from embedcache.store.contents import CacheMeta, RowTables
+from embedcache.store.lookup import RowLookup
+from embedcache.store.writer import write_cache
+
+__all__ = ["Assembly", "assemble", "guard_against_shrinking", "publish_assembly"]
+
+_CHUNK_ROWS = 4096
+_MOST_LOST = 0.1
+"""Share of its rows that a cache may lose without being told to: more is a disk
+that is not mounted rather than a data set that was tidied up."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assembly:
+    """A cache file before it is written.
+
+    Attributes:
+        tables: Its N rows.
+        numerics: The list that `tables.numerics` points into.
+        cache: (N,) int32, which cache of the lookup holds each row's features.
+        row: (N,) int64, the row there.
+    """
+
+    tables: RowTables
+    numerics: tuple[Numerics, ...]
+    cache: NDArray[np.int32]
+    row: NDArray[np.int64]
+
+
+def assemble(
+    manifest: Manifest, digests: NDArray[np.uint8], rejects: dict[int, Reject], lookup: RowLookup
+) -> Assembly:
+    """Put every sample that is not rejected beside its features.
+
+    Args:
+        manifest: The samples, M of them.
+        digests: (M, 32) uint8.
+        rejects: Samples without a row.
+        lookup: Where the features are.
+    """
+    keep = np.ones(len(manifest), bool)
+    keep[list(rejects)] = False
+    kept = np.flatnonzero(keep)
+    caches, rows = lookup.find_all(digests[kept])
+    assert (caches >= 0).all(), "every sample that was not rejected has features"
+    entries: list[Numerics] = []
+    codes = np.zeros(len(kept), np.uint8)
+    for number in np.unique(caches):
+        cache = lookup.caches[number]
+        mine = caches == number
+        translated = np.zeros(len(cache.meta.numerics), np.uint8)
+        used = cache.tables.numerics[rows[mine]]
+        for code in np.unique(used):
+            entry = cache.meta.numerics[code]
+            if entry not in entries:
+                entries.append(entry)
+            translated[code] = entries.index(entry)
+        codes[mine] = translated[used]
+    samples = manifest.take(kept)
+    tables = RowTables(
+        samples.ids,
+        digests[kept],
+        samples.labels,
+        samples.classes,
+        samples.split,
+        samples.group,
+        samples.groups,
+        codes,
+        tuple(rejects[row] for row in sorted(rejects)),
+    )
+    return Assembly(tables, tuple(entries), caches, rows)
+
+
+def guard_against_shrinking(
+    live: FeatureCache | None, rows: int, *, prune: bool, where: object
+) -> None:
+    """Refuse to lose many rows unless told to.
+
+    Raises:
+        ShrinkError: More than a tenth of the live cache's rows would be gone.
+    """
+    if live is None or prune or rows >= len(live) * (1 - _MOST_LOST):
+        return
+    raise ShrinkError(
+        f"the cache would lose {len(live) - rows:,} of its {len(live):,} rows",
+        where=where,
+        got=f"{rows:,} readable images",
+        expected=f"at least {len(live) * (1 - _MOST_LOST):,.0f}",
+        hint="check that the disk with the images is mounted; --prune if they are gone for good",
+    )
+
+
+def publish_assembly(
+    place: CachePlace,
+    assembly: Assembly,
+    meta: CacheMeta,
+    lookup: RowLookup,
+    baseline: FeatureCache | None,
+    *,
+    prune: bool,
+) -> tuple[FeatureCache, bool]:
+    """Write the file, unless the live one is equal already.
+
+    Just before, the live file is read again: rows that another process has
+    added to it since `baseline` was read are taken over.
+
+    Returns:
+        The live cache, and whether it changed.
+
+    Raises:
+        ShrinkError: Too many rows would be lost.
+        RejectedInputsError: There is no row to publish.
+    """
+    live = _live(place, baseline)
+    if live is not None and (baseline is None or live.content_digest != baseline.content_digest):
+        assembly = _take_over(assembly, live, baseline, lookup)
+    if not len(assembly.tables):
+        raise _nothing_left(assembly.tables.rejects, meta)
+    guard_against_shrinking(live, len(assembly.tables), prune=prune, where=place.file)
+    if live is not None and _is_equal(live, assembly, lookup):
+        return live, False
+    features = _features(assembly, lookup, meta.backbone.identity.stored_dtype)
+    write_cache(place.file, assembly.tables, replace(meta, numerics=assembly.numerics), features)
+    return FeatureCache(place.file), True
+
+
+def _live(place: CachePlace, baseline: FeatureCache | None) -> FeatureCache | None:
+    if not place.file.exists():
+        return None
+    try:
+        return FeatureCache(place.file)
+    except CacheError:
+        if baseline is not None:
+            raise
+        return None  # it was damaged from the start, and --overwrite said to replace it
+
+
+def _is_equal(live: FeatureCache, assembly: Assembly, lookup: RowLookup) -> bool:
+    """Whether nothing would change: the live file's own features beside equal tables."""
+    used = {lookup.caches[number].content_digest for number in np.unique(assembly.cache)}
+    return (
+        used == {live.content_digest}
+        and live.meta.numerics == assembly.numerics
+        and live.tables == assembly.tables
+    )
+
+
+def _features(
+    assembly: Assembly, lookup: RowLookup, stored_dtype: str
+) -> Iterator[NDArray[np.floating]]:
+    dim = lookup.caches[int(assembly.cache[0])].dim
+    for start in range(0, len(assembly.row), _CHUNK_ROWS):
+        caches = assembly.cache[start : start + _CHUNK_ROWS]
+        rows = assembly.row[start : start + _CHUNK_ROWS]
+        block = np.empty((len(rows), dim), stored_dtype)
+        for number in np.unique(caches):
+            mine = caches == number
+            block[mine] = lookup.caches[number].rows(rows[mine])
+        yield block
+
+
+def _take_over(
+    assembly: Assembly, live: FeatureCache, baseline: FeatureCache | None, lookup: RowLookup
+) -> Assembly:
+    """The assembly and, after its rows, those that appeared in the live file meanwhile."""
+    known = set(assembly.tables.ids)
+    known.update(reject.id for reject in assembly.tables.rejects)
+    if baseline is not None:
+        known.update(baseline.ids)
+    new = np.array([row for row, id_ in enumerate(live.ids) if id_ not in known], np.int64)
+    if not len(new):
+        return assembly
+    lookup.add(live)
+    number = len(lookup.caches) - 1
+    mine, theirs = assembly.tables, live.tables
+    classes, label_of = _merge_names(mine.classes, theirs.classes)
+    groups, group_of = _merge_names(mine.groups, theirs.groups)
+    entries = list(assembly.numerics)
+    entries += [entry for entry in live.meta.numerics if entry not in entries]
+    code_of = np.array([entries.index(entry) for entry in live.meta.numerics], np.uint8)
+    tables = RowTables(
+        Strings.concatenate([mine.ids, theirs.ids.take(new)]),
+        np.concatenate([mine.sha256, theirs.sha256[new]]),
+        np.concatenate([mine.labels, label_of[theirs.labels[new]]]),
+        classes,
+        np.concatenate([mine.split, theirs.split[new]]),
+        np.concatenate([mine.group, group_of[theirs.group[new]]]),
+        groups,
+        np.concatenate([mine.numerics, code_of[theirs.numerics[new]]]),
+        mine.rejects,
+    )
+    return Assembly(
+        tables,
+        tuple(entries),
+        np.concatenate([assembly.cache, np.full(len(new), number, np.int32)]),
+        np.concatenate([assembly.row, new]),
+    )
+
+
+def _merge_names(mine: Strings, theirs: Strings) -> tuple[Strings, NDArray[np.int32]]:
+    """All names, mine first, and the new code of each of theirs; the last entry maps -1 to -1."""
+    names = list(mine)
+    names += [name for name in theirs if name not in set(mine)]
+    codes = [names.index(name) for name in theirs]
+    return Strings.of(names), np.array([*codes, -1], np.int32)
+
+
+def _nothing_left(rejects: tuple[Reject, ...], meta: CacheMeta) -> RejectedInputsError:
+    first = rejects[0] if rejects else None
+    return RejectedInputsError(
+        f"none of the {len(rejects):,} images could be read; no cache was written",
+        where=meta.source.location,
+        got=None if first is None else f"{os.fsdecode(first.id)}: {first.detail}",
+        hint="check the source; embedcache extract --help lists the layouts it may have",
+    )
