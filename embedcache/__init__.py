@@ -1,1 +1,48 @@
-"""embedcache: embed labelled images once, fit classifiers on the cached features in seconds."""
+"""embedcache: embed labelled images once, fit classifiers on the cached features in seconds.
+
+    from embedcache import extract, fit_head, load_head, FeatureCache
+
+    result = extract("photos/", "bundled/efficientnet_lite0")
+    run = fit_head(result.cache)
+    head = load_head(run.path)
+
+Importing this package imports no library; torch is imported when a backbone is
+needed, scikit-learn when a head is fitted.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from embedcache.heads.artefact import Head
+    from embedcache.store.cache import FeatureCache
+    from embedcache.workflows.extract import extract_source as extract
+    from embedcache.workflows.fit import fit_head, load_head
+    from embedcache.workflows.predict import predict
+
+__all__ = ["FeatureCache", "Head", "extract", "fit_head", "load_head", "predict"]
+
+_HOMES = {
+    "FeatureCache": "embedcache.store.cache:FeatureCache",
+    "Head": "embedcache.heads.artefact:Head",
+    "extract": "embedcache.workflows.extract:extract_source",
+    "fit_head": "embedcache.workflows.fit:fit_head",
+    "load_head": "embedcache.workflows.fit:load_head",
+    "predict": "embedcache.workflows.predict:predict",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

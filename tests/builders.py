@@ -71,6 +71,7 @@ def meta(dim: int, identity: Identity = IDENTITY) -> CacheMeta:
     """A meta record of `dim` dimensions."""
     return CacheMeta(
         backbone=BackboneSpec("fake/mean", identity, dim, 0, ""),
+        request={},
         numerics=(NUMERICS,),
         environment={"python": "3"},
         source=SourceRecord("folder", "/nowhere"),

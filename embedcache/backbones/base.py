@@ -6,9 +6,10 @@ embedding dimension.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,30 @@ class BackboneRequest:
     pooling: str | None = None
     precision: str = "float32"
     stored_dtype: str = "float16"
+
+    def to_json(self) -> dict[str, str | int | None]:
+        """The fields by name; the weight file as an absolute path."""
+        weights = None if self.weights is None else str(self.weights.absolute())
+        return {**asdict(self), "weights": weights}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> BackboneRequest:
+        """The request, from what `to_json` gave.
+
+        Raises:
+            ValueError: A field is missing, unknown or of another type.
+        """
+        match value:
+            case {
+                "name": str(),
+                "weights": str() | None as weights,
+                "image_size": int() | None,
+                "pooling": str() | None,
+                "precision": str(),
+                "stored_dtype": str(),
+            } if len(value) == 6:
+                return cls(**{**value, "weights": None if weights is None else Path(weights)})
+        raise ValueError(f"not a backbone request: {value!r}")
 
 
 class Pending(Protocol):

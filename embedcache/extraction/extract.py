@@ -160,6 +160,7 @@ class _Extraction:
     def _meta(self, golden: dict[str, object], manifest: Manifest) -> CacheMeta:
         return CacheMeta(
             backbone=self._at.source.spec,
+            request=self._at.source.request,
             numerics=(),
             environment=environment(),
             source=manifest.source,

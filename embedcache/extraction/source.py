@@ -58,6 +58,11 @@ class BackboneSource:
         return self._spec
 
     @property
+    def request(self) -> dict[str, str | int | None]:
+        """How to ask for it again, as JSON; empty for a backbone made in memory."""
+        return {} if self._request is None else self._request.to_json()
+
+    @property
     def is_loaded(self) -> bool:
         """Whether it is in memory."""
         return self._backbone is not None

@@ -140,6 +140,7 @@ class CacheMeta:
 
     Attributes:
         backbone: The backbone, its identity included.
+        request: How it was asked for, enough to load it again; empty for one made in memory.
         numerics: How rows were computed; `/numerics` points into it.
         environment: Versions and platform at the time of writing.
         source: The data set.
@@ -152,6 +153,7 @@ class CacheMeta:
     """
 
     backbone: BackboneSpec
+    request: dict[str, Any]
     numerics: tuple[Numerics, ...]
     environment: dict[str, str]
     source: SourceRecord
@@ -166,6 +168,7 @@ class CacheMeta:
         """Canonical JSON."""
         value = {
             "backbone": self.backbone.to_json(),
+            "request": self.request,
             "numerics": [entry.to_json() for entry in self.numerics],
             "environment": self.environment,
             "source": self.source.to_json(),
@@ -188,6 +191,7 @@ class CacheMeta:
         match json.loads(data):
             case {
                 "backbone": backbone,
+                "request": dict(request),
                 "numerics": list(numerics),
                 "environment": dict(environment),
                 "source": source,
@@ -200,6 +204,7 @@ class CacheMeta:
             } if block_rows >= 1 and all(isinstance(text, str) for text in environment.values()):
                 return cls(
                     BackboneSpec.from_json(backbone),
+                    request,
                     tuple(Numerics.from_json(entry) for entry in numerics),
                     environment,
                     SourceRecord.from_json(source),

@@ -1,0 +1,52 @@
+# Two commands for a fresh clone: `make demo` and `make test`. Python and make suffice.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+# Tested versions; CI tests what people install.
+PIP_INSTALL = $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test test-slow check format clean
+
+help:
+	@echo "make demo       install, and run the main job on real images"
+	@echo "make test       install, and run the tests"
+	@echo "make test-slow  the long tests as well (tens of minutes)"
+	@echo "make check      lint, types, layers, documentation"
+	@echo "make format     format the code"
+	@echo "make clean      remove the environment and tool caches, never cache/ or runs/"
+
+demo: $(VENV)/.demo
+	$(BIN)/embedcache demo
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/docs
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+$(BIN)/python:
+	$(PYTHON) tools/preflight.py "$(VENV)"
+	$(PYTHON) -m venv "$(VENV)"
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e ".[demo]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP_INSTALL) -e ".[dev]"
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf "$(VENV)" .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,50 @@
+"""`embedcache ls`: all caches and runs, and what of them is stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
+
+__all__ = ["ls"]
+
+
+@click.command()
+@cache_dir_option
+@runs_dir_option
+@common_options
+def ls(*, cache_dir: Path | None, runs_dir: Path | None, as_json: bool, quiet: bool) -> None:  # noqa: ARG001  # nothing to silence
+    """List all caches and runs with their sizes, and say what is stale."""
+    from embedcache.cli.console import print_json
+    from embedcache.reports.escape import printable
+    from embedcache.runs.folder import runs_root
+    from embedcache.storage.publish import human_bytes
+    from embedcache.store.catalog import cache_root
+    from embedcache.workflows.inventory import caches, runs
+
+    root, folder = cache_root(cache_dir), runs_root(runs_dir)
+    cache_entries, run_entries = caches(root), runs(folder)
+    if as_json:
+        print_json(
+            {
+                "root": str(root),
+                "caches": [entry.to_json() for entry in cache_entries],
+                "runs": [entry.to_json() for entry in run_entries],
+            }
+        )
+        return
+    click.echo(f"caches under {root}")
+    for entry in cache_entries:
+        click.echo(f"  {printable(str(entry.path.relative_to(root)))}")
+        what = f"{entry.rows:,} × {entry.dim:,}, " if entry.rows else ""
+        click.echo(f"    {what}{human_bytes(entry.bytes)}, {printable(entry.state)}")
+    if not cache_entries:
+        click.echo("  none yet; embedcache extract SOURCE makes one")
+    click.echo(f"runs under {folder}")
+    for run in run_entries:
+        state = "" if run.state == "ok" else f": {printable(run.state)}"
+        click.echo(f"  {printable(run.path.name)}{state}")
+    if not run_entries:
+        click.echo("  none yet; embedcache fit-head makes one")

@@ -1,0 +1,50 @@
+"""`embedcache prune`: delete what nothing refers to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
+
+__all__ = ["prune"]
+
+
+@click.command()
+@click.option("--delete", "really", is_flag=True, help="Delete; without it, only list.")
+@cache_dir_option
+@runs_dir_option
+@common_options
+def prune(
+    *, really: bool, cache_dir: Path | None, runs_dir: Path | None, as_json: bool, quiet: bool
+) -> None:
+    """List what nothing refers to; with --delete, delete it.
+
+    That is: temporary files whose writer is gone, shards of images that are gone,
+    and caches whose source is gone and whose backbone no run uses.
+    """
+    from embedcache.cli.console import print_json
+    from embedcache.reports.escape import printable
+    from embedcache.runs.folder import runs_root
+    from embedcache.storage.publish import human_bytes
+    from embedcache.store.catalog import cache_root
+    from embedcache.workflows.inventory import delete, leftovers
+
+    found = leftovers(cache_root(cache_dir), runs_root(runs_dir))
+    if really:
+        for leftover in found:
+            delete(leftover)
+    if as_json:
+        print_json({"deleted": really, "leftovers": [leftover.to_json() for leftover in found]})
+        return
+    if not quiet:
+        for leftover in found:
+            size = human_bytes(leftover.bytes)
+            click.echo(f"{printable(str(leftover.path))} ({size}): {leftover.reason}")
+    total = human_bytes(sum(leftover.bytes for leftover in found))
+    if really:
+        click.echo(f"deleted {len(found):,} leftovers, {total}")
+    else:
+        hint = "; --delete deletes them" if found else ""
+        click.echo(f"{len(found):,} leftovers, {total}{hint}")

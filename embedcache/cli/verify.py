@@ -1,0 +1,86 @@
+"""`embedcache verify`: check a cache against its sums, its images and its golden record."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from embedcache.cli.options import cache_dir_option, common_options
+
+if TYPE_CHECKING:
+    from embedcache.workflows.verify import Verification
+
+__all__ = ["verify"]
+
+
+@click.command()
+@click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=8,
+    show_default=True,
+    help="Random rows to embed again from their images.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of rows.")
+@click.option("--repair", is_flag=True, help="Embed damaged rows again, and only those.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@cache_dir_option
+@common_options
+def verify(
+    cache: Path | None,
+    *,
+    rows: int,
+    seed: int,
+    repair: bool,
+    device: str,
+    cache_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Check every sum of CACHE, and recompute some rows and the golden record.
+
+    Without CACHE, the newest one. Exits 4 if anything is wrong.
+    """
+    from embedcache.cli.console import print_json, watch
+    from embedcache.store.catalog import cache_root, choose_cache
+    from embedcache.workflows import verify as workflow
+
+    path = cache or choose_cache(cache_root(cache_dir))
+    repaired = None
+    if repair:
+        with watch(quiet=quiet or as_json) as console:
+            repaired = workflow.repair(path, device=device, observer=console)
+    report = workflow.verify(path, rows=rows, seed=seed, device=device)
+    if as_json:
+        print_json({**report.to_json(), "repaired": repaired})
+    else:
+        if repaired is not None:
+            click.echo(f"repaired: {repaired:,} images embedded again")
+        click.echo(_text(report))
+    return 0 if report.is_sound else 4
+
+
+def _text(report: Verification) -> str:
+    from embedcache.reports.escape import printable
+
+    lines = [f"{report.rows:,} rows: {report.cache}"]
+    if report.damaged:
+        lines += [
+            f"DAMAGED: the features of {report.damaged:,} rows fail their sums",
+            f"next:    embedcache verify --repair {report.cache}",
+        ]
+    else:
+        lines.append("sums: all tables and features are as they were written")
+    if report.recomputed:
+        same = report.recomputed - len(report.wrong)
+        lines.append(f"recomputed: {same:,} of {report.recomputed:,} rows are the same")
+    lines += [f"WRONG: {printable(name)}" for name in report.wrong]
+    if report.changed:
+        names = ", ".join(printable(name) for name in report.changed[:3])
+        lines.append(f"changed or gone since: {len(report.changed):,} of the sample ({names})")
+    lines.append(f"golden record: {report.golden}")
+    lines += report.notes
+    return "\n".join(lines)

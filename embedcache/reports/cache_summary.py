@@ -1,0 +1,105 @@
+"""Describe a cache: identity, numerics, counts, rejects, environment and licences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedcache.records.manifest import NO_CODE, SPLITS
+from embedcache.reports.escape import printable
+from embedcache.storage.publish import human_bytes
+from embedcache.store.cache import FeatureCache
+
+__all__ = ["cache_text", "describe_cache"]
+
+_MOST_CLASSES = 20
+"""Classes that the text lists; `--json` has all."""
+
+
+def describe_cache(cache: FeatureCache) -> dict[str, Any]:
+    """Everything about a cache but its rows, as one JSON object."""
+    meta = cache.meta
+    return {
+        "cache": str(cache.path),
+        "bytes": cache.path.stat().st_size,
+        "rows": len(cache),
+        "dim": cache.dim,
+        "content": cache.content_digest,
+        "backbone": meta.backbone.name,
+        "parameters": meta.backbone.parameters,
+        "identity": cache.identity.to_json(),
+        "numerics": [entry.to_json() for entry in meta.numerics],
+        "environment": meta.environment,
+        "source": meta.source.to_json(),
+        "created": meta.created,
+        "classes": _counts(cache),
+        "unlabelled": int((cache.y == NO_CODE).sum()),
+        "rejects": dict(Counter(reject.reason.label for reject in cache.rejects)),
+        "weights_license": meta.backbone.license or "unknown",
+        "data_license": _data_license(Path(meta.source.location)),
+    }
+
+
+def _counts(cache: FeatureCache) -> dict[str, dict[str, int]]:
+    """Rows by class and split."""
+    table = np.zeros((len(cache.classes), len(SPLITS)), int)
+    labelled = cache.y != NO_CODE
+    np.add.at(table, (cache.y[labelled], cache.split[labelled]), 1)
+    return {
+        name: {split or "none": int(count) for split, count in zip(SPLITS, row, strict=True)}
+        for name, row in zip(cache.classes, table, strict=True)
+    }
+
+
+def _data_license(source: Path) -> str:
+    """Name of a licence file beside the data, where there is one."""
+    folders = (source, source.parent) if source.is_dir() else (source.parent, source.parent.parent)
+    for folder in folders:
+        for path in sorted(folder.glob("LICEN[CS]E*")):
+            return str(path)
+    return "unknown"
+
+
+def cache_text(cache: FeatureCache) -> str:
+    """The description for people, within 80 columns but for paths."""
+    about = describe_cache(cache)
+    lines = [
+        f"{about['rows']:,} rows × {about['dim']:,}, {human_bytes(about['bytes'])}",
+        f"  cache     {printable(about['cache'])}",
+        f"  source    {printable(about['source']['location'])}",
+        f"  backbone  {about['backbone']}, {about['parameters'] / 1e6:.1f} M parameters",
+        f"  created   {about['created']}",
+        f"  licences  weights: {about['weights_license']}",
+        f"            data: {printable(about['data_license'])}",
+        "identity",
+        *(f"  {name:<14}{value}" for name, value in about["identity"].items()),
+        "numerics",
+    ]
+    for code, entry in enumerate(about["numerics"]):
+        rows = int((cache.tables.numerics == code).sum())
+        values = ", ".join(f"{name} {value}" for name, value in entry.items())
+        lines.append(f"  {rows:,} rows: {values}")
+    versions = ", ".join(f"{name} {value}" for name, value in about["environment"].items())
+    lines += ["environment", f"  {versions}", *_class_lines(about)]
+    for reason, count in about["rejects"].items():
+        lines.append(f"rejected: {count:,} {reason}")
+    return "\n".join(lines)
+
+
+def _class_lines(about: dict[str, Any]) -> list[str]:
+    classes = about["classes"]
+    used = [split or "none" for split in SPLITS]
+    used = [split for split in used if any(row[split] for row in classes.values())]
+    lines = ["classes", f"  {'':<32}" + "".join(f"{split:>10}" for split in used)]
+    for name, row in list(classes.items())[:_MOST_CLASSES]:
+        shown = printable(name)
+        shown = shown if len(shown) <= 31 else shown[:30] + "…"
+        lines.append(f"  {shown:<32}" + "".join(f"{row[split]:>10,}" for split in used))
+    if len(classes) > _MOST_CLASSES:
+        lines.append(f"  … and {len(classes) - _MOST_CLASSES:,} more; --json has all")
+    if about["unlabelled"]:
+        lines.append(f"  {'unlabelled':<32}{about['unlabelled']:>10,}")
+    return lines
