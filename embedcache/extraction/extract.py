@@ -23,7 +23,7 @@ from embedcache.extraction.advice import bottleneck
 from embedcache.extraction.assemble import assemble, guard_against_shrinking, publish_assembly
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.files_index import FilesIndex
-from embedcache.extraction.golden import GoldenKeeper
+from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.jobs import JobRunner
 from embedcache.extraction.loading import Loader, default_workers
 from embedcache.extraction.plan import Plan, job_rows_for
@@ -138,7 +138,8 @@ class _Extraction:
         found = survey(at.manifest, at.place, at.work, options, decoder_version(), self._observer)
         rows = len(found.manifest) - len(found.rejects)
         guard_against_shrinking(found.live, rows, prune=options.prune, where=at.place.file)
-        keeper = GoldenKeeper(at.source, found.lookup.caches, index_dir(at.place.root))
+        claims = map(GoldenClaim.of, found.lookup.caches)
+        keeper = GoldenKeeper(at.source, claims, index_dir(at.place.root))
         keeper.check_before_reuse()
         at.source.when_loaded(keeper.check_before_embedding)
         reused = len(found.manifest) - len(found.pending) - len(found.rejects)
