@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +31,10 @@ from embedcache.store.writer import content_digest
 
 __all__ = ["FeatureCache"]
 
+_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
+"""Python names this flag from 3.13 on. Without it Linux refuses to map, as writable, a file
+that is larger than memory and swap together, although next to nothing is ever written."""
+
 
 class FeatureCache:
     """A cache of features, open for reading.
@@ -52,21 +57,18 @@ class FeatureCache:
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
         self.path = Path(path).absolute()
         self._verify = verify
-        if not self.path.is_file():
-            raise UsageError(
-                "there is no cache file at this path",
-                where=self.path,
-                hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
-            )
         with storage_errors(self.path):
+            if not self.path.is_file():
+                raise UsageError(
+                    "there is no cache file at this path",
+                    where=self.path,
+                    hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
+                )
             descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            status = os.fstat(descriptor)
-            file_map = map_file(self.path, status.st_size)
-            now = self.path.stat()
-            if (status.st_dev, status.st_ino) != (now.st_dev, now.st_ino):
-                raise invalid(self.path, "the file was replaced while it was opened")
-            self._map = mmap.mmap(descriptor, status.st_size, access=mmap.ACCESS_COPY)
+            file_map = map_file(self.path, descriptor)
+            with storage_errors(self.path):
+                self._map = _map_private(descriptor)
         finally:
             os.close(descriptor)
         self._extents = file_map.tables
@@ -288,6 +290,16 @@ class FeatureCache:
         trace: TracebackType | None,
     ) -> None:
         """Nothing to release: the map lives as long as an array points into it."""
+
+
+def _map_private(descriptor: int) -> mmap.mmap:
+    """A private, writable map of a whole file: what is written stays in this process."""
+    return mmap.mmap(
+        descriptor,
+        os.fstat(descriptor).st_size,
+        flags=mmap.MAP_PRIVATE | _MAP_NORESERVE,
+        prot=mmap.PROT_READ | mmap.PROT_WRITE,
+    )
 
 
 def _position(what: str, name: str, names: tuple[str, ...]) -> int:

@@ -7,6 +7,7 @@ believed only where the file has the bytes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,12 +73,12 @@ def invalid(path: Path, what: str, *, got: object = None, expected: object = Non
     )
 
 
-def map_file(path: Path, size: int) -> FileMap:
+def map_file(path: Path, descriptor: int) -> FileMap:
     """Find the tables of a cache file.
 
     Args:
-        path: The file.
-        size: Its length in bytes, which no table may exceed.
+        path: Its name, for messages only.
+        descriptor: The file, open for reading; under its name may lie another one by now.
 
     Raises:
         CacheInvalidError: It is anything but a cache file.
@@ -86,8 +87,8 @@ def map_file(path: Path, size: int) -> FileMap:
     import h5py
 
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            return _map_open_file(path, file, size)
+        with open(descriptor, "rb", buffering=0, closefd=False) as raw, h5py.File(raw, "r") as file:
+            return _map_open_file(path, file, os.fstat(descriptor).st_size)
     # The library's own exceptions for damaged files; nothing else is caught.
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise invalid(path, "this is not a readable HDF5 file", got=error) from error
@@ -96,7 +97,7 @@ def map_file(path: Path, size: int) -> FileMap:
 def _map_open_file(path: Path, file: Any, size: int) -> FileMap:
     import h5py
 
-    version, total = _read_attributes(path, file)
+    total = _read_attributes(path, file)
     if file.userblock_size:
         raise invalid(path, "the file begins with a foreign block", got=file.userblock_size)
     members: dict[str, set[str]] = {group: set() for group in ["", *GROUPS]}
@@ -110,17 +111,19 @@ def _map_open_file(path: Path, file: Any, size: int) -> FileMap:
             found.exists(name.encode()) for name in expected
         ):
             raise invalid(path, f"/{group} holds other members than a cache does")
+        if group and h5py.h5a.get_num_attrs(node):
+            raise invalid(path, f"/{group} is annotated")
         for name in sorted(expected):
             # Soft and external links are refused by their type, without being followed.
             if found.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
                 raise invalid(path, f"/{group}/{name} is a link to somewhere else")
     tables = {name: _read_extent(path, file, name, size) for name in TABLES}
     _check_shapes(path, tables)
-    assert version == FORMAT_VERSION
     return FileMap(tables, total)
 
 
-def _read_attributes(path: Path, file: Any) -> tuple[int, int]:
+def _read_attributes(path: Path, file: Any) -> int:
+    """The sum over `/meta` and `/checksums`, once the format version is known to be ours."""
     import h5py
 
     values = []
@@ -144,7 +147,7 @@ def _read_attributes(path: Path, file: Any) -> tuple[int, int]:
         )
     if values[0] != FORMAT_VERSION or h5py.h5a.get_num_attrs(root) != 2:
         raise invalid(path, "unknown format version or attributes", got=values[0])
-    return values[0], values[1]
+    return values[1]
 
 
 def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
@@ -161,7 +164,10 @@ def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
         raise invalid(path, f"/{name} is chunked, filtered, external, virtual or annotated")
     spec = TABLES[name]
     dtype = dataset.dtype
-    if dtype.str not in spec.dtypes or dtype.subdtype is not None:
+    # By dtype alone an enum, or a float with its bits elsewhere, would pass for a plain number.
+    if dtype.str not in spec.dtypes or not dataset.get_type().equal(
+        h5py.h5t.py_create(np.dtype(dtype.str))
+    ):
         raise invalid(path, f"/{name} has the wrong type", got=dtype, expected=spec.dtypes)
     extent = Extent(dataset.get_offset() or 0, dataset.shape, dtype)
     if len(extent.shape) != len(spec.shape):

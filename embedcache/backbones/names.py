@@ -1,0 +1,105 @@
+"""Parse backbone names, `SOURCE/MODEL[:TAG]`, and know which module answers for each source."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from embedcache.errors import BackboneError
+
+__all__ = ["SOURCES", "BackboneName", "parse_name", "resolve", "unknown"]
+
+SOURCES = {
+    "bundled": "embedcache.backbones.from_bundled",
+    "torchvision": "embedcache.backbones.from_torchvision",
+    "timm": "embedcache.backbones.from_timm",
+    "open_clip": "embedcache.backbones.from_open_clip",
+}
+"""Modules by source; each has `build` and `known_names`, and loads its library only on use."""
+
+_PLANNED = {
+    "hf": "timm/ and open_clip/ have many of the same models",
+    "tuned": "use the run's published weights with --weights FILE",
+}
+
+_EXAMPLE = "timm/resnet50.a1_in1k"
+
+
+@dataclass(frozen=True)
+class BackboneName:
+    """A parsed name.
+
+    Attributes:
+        source: A key of `SOURCES`.
+        model: Name of the architecture within the source.
+        tag: Name of the weights, `None` for the default ones.
+    """
+
+    source: str
+    model: str
+    tag: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.source}/{self.model}" + (f":{self.tag}" if self.tag else "")
+
+
+def parse_name(name: str) -> BackboneName:
+    """Split a backbone name into its parts, without asking whether the model exists.
+
+    Raises:
+        BackboneError: No such source, or not of the form `SOURCE/MODEL[:TAG]`.
+    """
+    for planned, advice in _PLANNED.items():
+        if name.startswith((f"{planned}/", f"{planned}:")):
+            raise BackboneError(
+                f"{planned} backbones are not available in this version", got=name, hint=advice
+            )
+    source, slash, rest = name.partition("/")
+    model, colon, tag = rest.partition(":")
+    if not slash:
+        raise BackboneError(
+            "a backbone's name begins with its source",
+            got=name,
+            expected=f"SOURCE/MODEL[:TAG] with SOURCE one of {', '.join(SOURCES)}",
+            hint=f"embedcache backbones --search {name or 'TEXT'}",
+        )
+    if source not in SOURCES:
+        near = difflib.get_close_matches(source, SOURCES, n=1)
+        raise BackboneError(
+            "unknown source of backbones",
+            got=source,
+            expected=", ".join(SOURCES),
+            hint=f"did you mean {near[0]}/{rest}?" if near else None,
+        )
+    if not model or (colon and not tag):
+        raise BackboneError(
+            "incomplete backbone name", got=name, expected=f"SOURCE/MODEL[:TAG], as {_EXAMPLE}"
+        )
+    return BackboneName(source, model, tag or None)
+
+
+def resolve(source: str, attribute: str) -> Callable[..., Any]:
+    """The function `attribute` of the module that answers for a source."""
+    function: Callable[..., Any] = getattr(importlib.import_module(SOURCES[source]), attribute)
+    return function
+
+
+def unknown(what: str, name: BackboneName, known: Iterable[str]) -> BackboneError:
+    """An error that lists the nearest of the known full names.
+
+    Args:
+        what: What is not known: `model` or `weights`.
+        name: What was asked for.
+        known: Full names, source included.
+    """
+    by_lower = {item.lower(): item for item in known}
+    near = difflib.get_close_matches(str(name).lower(), by_lower, n=5, cutoff=0.5)
+    return BackboneError(
+        f"{name.source} has no such {what}",
+        got=str(name),
+        expected=", ".join(by_lower[item] for item in near) or None,
+        hint=f"embedcache backbones --search {name.model.split('.')[0]}",
+    )

@@ -1,0 +1,176 @@
+"""Which rows a head is fitted on and which ones it is judged by.
+
+N is the number of rows, K the number of classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.units import row_units
+from embedcache.records.manifest import SPLITS
+from embedcache.records.strings import Strings
+
+__all__ = [
+    "FOLDS",
+    "SIDE_FOLD",
+    "SIDE_TEST",
+    "SIDE_TRAIN",
+    "SIDE_UNUSED",
+    "Protocol",
+    "choose_protocol",
+    "given_test",
+    "hash_test",
+]
+
+FOLDS = 5
+TEST_SHARE = 0.2
+MIN_TEST_ROWS = 400
+"""Fewer expected test rows say too little: ±3.5 points at an accuracy of 85 %."""
+MIN_CLASS_ROWS = 10
+"""A class of ten rows is missed by one hash split in nine (0.8¹⁰), a smaller one by more."""
+SALT = b"embedcache-split-1"
+"""Changing it re-splits every data set: never change it."""
+
+SIDE_UNUSED = 0
+"""The row took no part: unlabelled, a duplicate, or in conflict."""
+SIDE_TRAIN = 1
+SIDE_TEST = 2
+SIDE_FOLD = 16
+"""Code 16 + f: the row was judged by a head that had not seen fold f. It also takes
+part in the shipped head, which is fitted on all folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """How a head is judged.
+
+    Attributes:
+        kind: `hold-out`, or `cross-validation` (nested).
+        source: Who decided the sides: `given`, `hash` or `folds`.
+        reason: Why, in words.
+        side: (N,) uint8 codes `SIDE_…`.
+    """
+
+    kind: str
+    source: str
+    reason: str
+    side: NDArray[np.uint8]
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether every row is judged, by a head that has not seen it."""
+        return self.kind == "cross-validation"
+
+    @property
+    def folds(self) -> NDArray[np.int64]:
+        """(N,) int64 fold numbers of a cross-validation."""
+        return self.side.astype(np.int64) - SIDE_FOLD
+
+
+def given_test(split: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    """The rows that the source itself sets aside for judging, (N,) bool.
+
+    They are its test rows, or its validation rows where it has no test rows;
+    None where it has neither.
+    """
+    for name in ("test", "val"):
+        chosen: NDArray[np.bool_] = split == SPLITS.index(name)
+        if chosen.any():
+            return chosen
+    return None
+
+
+def hash_test(
+    digests: NDArray[np.uint8], group: NDArray[np.int32], groups: Strings
+) -> NDArray[np.bool_]:
+    """The rows whose salted hash puts them into the test fifth, (N,) bool.
+
+    The hash is of the group's name, else of the image's digest, so a row's side
+    depends on nothing else: not on its path, not on the rows around it.
+
+    Args:
+        digests: (N, 32) uint8.
+        group: (N,) int32 codes into `groups`, negative for none.
+        groups: Names of the groups.
+    """
+    names = np.array([_is_test(b"group\0" + name) for name in groups], bool)
+    test = np.empty(len(group), bool)
+    grouped = group >= 0
+    test[grouped] = names[group[grouped]]
+    for row in np.flatnonzero(~grouped):
+        test[row] = _is_test(b"digest\0" + digests[row].tobytes())
+    return test
+
+
+def _is_test(key: bytes) -> bool:
+    value = int.from_bytes(hashlib.sha256(SALT + b"\0" + key).digest()[:8], "big")
+    return value < TEST_SHARE * 2**64
+
+
+def choose_protocol(
+    labels: NDArray[np.integer],
+    split: NDArray[np.uint8],
+    group: NDArray[np.int32],
+    groups: Strings,
+    digests: NDArray[np.uint8],
+    *,
+    seed: int,
+) -> Protocol:
+    """The source's own split, else a split by hash, else cross-validation where rows are few.
+
+    All rows are labelled and no image occurs twice.
+
+    Args:
+        labels: (N,) classes in 0 to K − 1.
+        split: (N,) uint8 codes into `SPLITS`.
+        group: (N,) int32 codes into `groups`, negative for none.
+        groups: Names of the groups.
+        digests: (N, 32) uint8.
+        seed: Of the folds; the split by hash has none.
+    """
+    own = given_test(split)
+    if own is not None:
+        name = "test" if (split == SPLITS.index("test")).any() else "validation"
+        reason = f"the source sets {own.sum()} {name} rows aside"
+        return Protocol("hold-out", "given", reason, _sides(own))
+    test = hash_test(digests, group, groups)
+    against = _against_hash(labels, test)
+    if against is None:
+        by = "their group" if (group >= 0).any() else "their bytes"
+        reason = f"{test.sum()} of {len(test)} rows set aside by a hash of {by}"
+        return Protocol("hold-out", "hash", reason, _sides(test))
+    folds = stratified_folds(labels, group, FOLDS, seed)
+    units = int(row_units(group).max(initial=-1)) + 1
+    reason = f"{min(FOLDS, units)}-fold cross-validation, as {against}"
+    side = (SIDE_FOLD + folds).astype(np.uint8)
+    return Protocol("cross-validation", "folds", reason, side)
+
+
+def _sides(test: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    return np.where(test, SIDE_TEST, SIDE_TRAIN).astype(np.uint8)
+
+
+def _against_hash(labels: NDArray[np.integer], test: NDArray[np.bool_]) -> str | None:
+    """What speaks against a split by hash, None for nothing."""
+    expected = TEST_SHARE * len(labels)
+    if expected < MIN_TEST_ROWS:
+        return (
+            f"a fifth of {len(labels)} rows would be {expected:.0f} test rows, "
+            f"fewer than {MIN_TEST_ROWS}"
+        )
+    k = int(labels.max()) + 1
+    rows = np.bincount(labels, minlength=k)
+    if (rows < MIN_CLASS_ROWS).any():
+        return f"a class has only {rows.min()} rows, fewer than {MIN_CLASS_ROWS}"
+    test_rows = np.bincount(labels[test], minlength=k)
+    if (test_rows == 0).any() or (test_rows == rows).any():
+        return "a split by hash would leave one side without a class"
+    if test.sum() < expected / 2 or test.sum() > 2 * expected:
+        return f"the groups are too large for a hash to set a fifth aside ({test.sum()} rows)"
+    return None

@@ -1,0 +1,108 @@
+"""`head.json`: the description of a head, and how it is read from anybody's file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from embedcache.errors import CacheInvalidError, FormatVersionError
+from embedcache.heads.json_records import dump_record, load_record, read_version
+from embedcache.records.identity import Identity
+from embedcache.runs.files import read_regular
+from embedcache.storage.digests import sha256_hex
+
+__all__ = ["FORMAT", "KIND", "HeadRecord", "HowChosen", "load_head_record"]
+
+FORMAT = 1
+"""Version of `head.json`."""
+
+KIND = "embedcache-head"
+
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True)
+class HowChosen:
+    """How the head came to be.
+
+    Attributes:
+        c: Inverse strength of the L2 penalty, in scikit-learn's convention.
+        metric: What chose it, out of fold.
+        seed: Of the folds.
+        rows: Number of rows that the head is fitted on.
+        converged: Whether the solver reached its tolerance.
+        iterations: Iterations of the solver.
+    """
+
+    c: float
+    metric: str
+    seed: int
+    rows: int
+    converged: bool
+    iterations: int
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """The fields of `head.json`, as in `artefact.Head`.
+
+    Attributes:
+        format: `FORMAT` at the time of writing.
+        kind: `KIND`.
+        dim: Embedding dimension.
+        tensors_sha256: SHA-256 of `head.safetensors`.
+    """
+
+    format: int
+    kind: str
+    model: str
+    classes: tuple[str, ...]
+    unseen: tuple[str, ...]
+    dim: int
+    dataset: str
+    backbone: str
+    identity: Identity
+    content_digest: str
+    chosen: HowChosen
+    tensors_sha256: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all but the digest of the arrays, which hold this one."""
+        return sha256_hex(dump_record(replace(self, tensors_sha256="")))
+
+
+def load_head_record(path: Path) -> HeadRecord:
+    """Read and check `head.json`.
+
+    Raises:
+        CacheInvalidError: Missing, damaged, hostile or not of a head.
+        FormatVersionError: Written by a newer embedcache.
+    """
+    data = read_regular(path, _LARGEST)
+    try:
+        version = read_version(data)
+        if version > FORMAT:
+            raise FormatVersionError(
+                "this head was written by a newer embedcache",
+                where=path,
+                got=f"format {version}",
+                expected=f"format {FORMAT} or older",
+                hint="pip install --upgrade embedcache",
+            )
+        record = load_record(HeadRecord, data)
+    except ValueError as error:
+        raise CacheInvalidError(
+            "not the description of a head", where=path, got=error, hint="embedcache fit-head"
+        ) from error
+    names = record.classes + record.unseen
+    if record.kind != KIND or record.dim < 1 or len(record.classes) < 2:
+        raise CacheInvalidError(
+            "not the description of a head",
+            where=path,
+            got=f"{record.kind} of {len(record.classes)} classes, dimension {record.dim}",
+            expected=f"{KIND} of 2 or more classes, dimension 1 or more",
+        )
+    if len(set(names)) < len(names):
+        raise CacheInvalidError("a head with two classes of the same name", where=path)
+    return record

@@ -1,0 +1,84 @@
+"""`Problem`: all that fitting a head needs to know of a cache.
+
+N is the number of rows, D the embedding dimension, K the number of classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.errors import UnfittableError
+from embedcache.records.identity import Identity
+from embedcache.records.strings import Strings
+
+__all__ = ["Problem"]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Features with labels, and where they came from.
+
+    Attributes:
+        features: (N, D) float16 or float32, possibly mapped from disk.
+        labels: (N,) int32 codes into `classes`, −1 for unlabelled.
+        classes: K class names.
+        digests: (N, 32) uint8, SHA-256 of each image's bytes.
+        ids: N names, for people.
+        split: (N,) uint8 codes into `records.manifest.SPLITS`.
+        group: (N,) int32 codes into `groups`, −1 for none.
+        groups: Names of the groups.
+        identity: What the features depend on.
+        backbone: The backbone's name.
+        content_digest: Of the cache that the features are from.
+        dataset: Name of the data set.
+    """
+
+    features: NDArray[np.float16] | NDArray[np.float32]
+    labels: NDArray[np.int32]
+    classes: tuple[str, ...]
+    digests: NDArray[np.uint8]
+    ids: Strings
+    split: NDArray[np.uint8]
+    group: NDArray[np.int32]
+    groups: Strings
+    identity: Identity
+    backbone: str
+    content_digest: str
+    dataset: str
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def check(self) -> None:
+        """Refuse arrays that do not belong together.
+
+        Raises:
+            UnfittableError: Two arrays differ in length, or a code has no name.
+        """
+        if self.features.ndim != 2 or self.features.shape[1] == 0:
+            raise UnfittableError(
+                "the features are not a table",
+                got=f"shape {self.features.shape}",
+                expected="(rows, dimension), both at least 1",
+            )
+        n = len(self.features)
+        for name in ("labels", "digests", "ids", "split", "group"):
+            if len(getattr(self, name)) != n:
+                raise UnfittableError(
+                    f"features and {name} differ in length",
+                    got=f"{len(getattr(self, name))} {name}",
+                    expected=f"{n}, one for each row of features",
+                )
+        for name, codes, count in (
+            ("labels", self.labels, len(self.classes)),
+            ("group", self.group, len(self.groups)),
+        ):
+            if n and not -1 <= codes.min() <= codes.max() < count:
+                raise UnfittableError(
+                    f"a code in {name} has no name",
+                    got=f"codes {codes.min()} to {codes.max()}",
+                    expected=f"-1 to {count - 1}",
+                )

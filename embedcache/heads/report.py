@@ -1,0 +1,178 @@
+"""The records of `report.json`: what was fitted, how it was chosen and how good it is.
+
+K is the number of classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedcache.evaluation.evaluate import Evaluation
+from embedcache.heads.cleaning import Conflict, Crossing
+
+__all__ = ["CScore", "ClassRows", "FitReport", "Mistake", "RowCounts", "SelectionRecord", "Split"]
+
+
+@dataclass(frozen=True)
+class CScore:
+    """One strength of regularisation on the out-of-fold rows.
+
+    Attributes:
+        c: Inverse strength C.
+        loss: Mean out-of-fold loss, of the metric that chose.
+        difference: `loss` minus that of the best C, over the same rows.
+        difference_error: Standard error of the difference.
+        accuracy: Out-of-fold accuracy.
+        converged: Whether all fits reached the selection's tolerance.
+        iterations: Solver iterations, all folds together.
+    """
+
+    c: float
+    loss: float
+    difference: float
+    difference_error: float
+    accuracy: float
+    converged: bool
+    iterations: int
+
+
+@dataclass(frozen=True)
+class SelectionRecord:
+    """How C was chosen.
+
+    Attributes:
+        c: The choice: the smallest C within one paired standard error of the best.
+        best: The C of the lowest loss.
+        metric: `log_loss`, `accuracy` or `balanced_accuracy`.
+        folds: Number of folds.
+        scores: Every C that was fitted, rising.
+        on_edge: Whether the lowest loss is at an end of the grid that could not be extended.
+        stopped_early: Whether larger C were left out, as worse beyond doubt or nothing to gain.
+    """
+
+    c: float
+    best: float
+    metric: str
+    folds: int
+    scores: tuple[CScore, ...]
+    on_edge: bool
+    stopped_early: bool
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Where the rows of the cache went.
+
+    Attributes:
+        total: All rows.
+        unlabelled: Without a label.
+        duplicates: Equal image and equal label as a row that is used.
+        conflicting: Equal image under different labels.
+        train: Fitted.
+        judged: Scored by a head that had not seen them.
+    """
+
+    total: int
+    unlabelled: int
+    duplicates: int
+    conflicting: int
+    train: int
+    judged: int
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """A class, and its numbers of fitted and judged rows."""
+
+    name: str
+    train: int
+    judged: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the head was judged.
+
+    Attributes:
+        kind: `hold-out` or `cross-validation`.
+        source: Who decided the sides: `given`, `hash` or `folds`.
+        reason: Why, in words.
+        folds: Number of outer folds, 0 for a hold-out.
+        fold_cs: The C that each outer fold chose for itself.
+        test_openings: How often the test rows were looked at; 0 for a cross-validation.
+    """
+
+    kind: str
+    source: str
+    reason: str
+    folds: int
+    fold_cs: tuple[float, ...]
+    test_openings: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A judged row that the head got wrong with confidence.
+
+    Attributes:
+        id: The row's name.
+        label: Its label.
+        predicted: The head's answer.
+        probability: What the head gave its answer.
+    """
+
+    id: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """Everything known of a fit.
+
+    Attributes:
+        format: Version of this record.
+        dataset: Name of the data set.
+        backbone: Name of the backbone.
+        identity: Digest of the backbone's identity, hexadecimal.
+        content_digest: Of the cache.
+        model: Name of the model.
+        seed: Of folds and bootstrap.
+        dim: Embedding dimension.
+        converged: Whether the shipped head's fit converged.
+        iterations: Solver iterations of that fit.
+        rows: Where the rows went.
+        classes: The head's classes, then those that occur in judged rows only.
+        unseen: Names of the latter: every row of them is an error.
+        split: How the head was judged.
+        selection: How C was chosen.
+        evaluation: How good the head is.
+        mistakes: The most confident ones.
+        conflicts: Images with contradicting labels, at most `LISTED`.
+        crossings: Images on both sides of the source's split, at most `LISTED`.
+        crossing_count: How many there are.
+        notes: What a person should know.
+    """
+
+    format: int
+    dataset: str
+    backbone: str
+    identity: str
+    content_digest: str
+    model: str
+    seed: int
+    dim: int
+    converged: bool
+    iterations: int
+    rows: RowCounts
+    classes: tuple[ClassRows, ...]
+    unseen: tuple[str, ...]
+    split: Split
+    selection: SelectionRecord
+    evaluation: Evaluation
+    mistakes: tuple[Mistake, ...]
+    conflicts: tuple[Conflict, ...]
+    crossings: tuple[Crossing, ...]
+    crossing_count: int
+    notes: tuple[str, ...]
