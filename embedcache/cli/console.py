@@ -40,6 +40,13 @@ class Console:
         else:
             click.echo(printable(text), err=True)
 
+    def status(self, text: str) -> None:
+        """What is being computed, while it is."""
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task("", total=None, rate="")
+            self._bar.update(self._task, rate=text)
+
     def progress(self, done: int, total: int) -> None:
         """Move the bar."""
         if self._bar is None:

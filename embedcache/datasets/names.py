@@ -20,7 +20,7 @@ _LONGEST = 48
 def dataset_name(location: Path | str, name_override: str | None = None) -> str:
     """The name of the data set at `location`, fit for a folder.
 
-    It is the source's base name and 8 hexadecimal digits of the SHA-256 of its
+    It is the source's base name, without a table's ending, and 8 hexadecimal digits of the SHA-256 of its
     resolved location: two folders called `train` never meet.
 
     Args:
@@ -32,7 +32,9 @@ def dataset_name(location: Path | str, name_override: str | None = None) -> str:
     """
     if name_override is None:
         digest = sha256_hex(os.fsencode(os.path.realpath(location)))
-        return f"{_slug(absolute_path(location).name) or 'data'}-{digest[:8]}"
+        path = Path(absolute_path(location))
+        base = path.name if path.is_dir() else path.stem
+        return f"{_slug(base) or 'data'}-{digest[:8]}"
     slug = _slug(name_override)
     if not slug or name_override != slug:
         raise UsageError(

@@ -77,8 +77,9 @@ def _deal_singles(
 ) -> None:
     rows = rng.permutation(np.flatnonzero(single))
     rows = rows[np.argsort(labels[rows], kind="stable")]
-    classes, starts = np.unique(labels[rows], return_index=True)
-    for which, members in zip(classes, np.split(rows, starts[1:]), strict=True):
+    classes, starts, counts = np.unique(labels[rows], return_index=True, return_counts=True)
+    for which, start, count in zip(classes, starts, counts, strict=True):
+        members = rows[start : start + count]
         # Slot (i, j) is the i-th further row of fold j; the lowest levels are taken first.
         levels = filled[:, which] + np.arange(len(members))[:, None]
         emptier = np.broadcast_to(filled.sum(axis=1), levels.shape)

@@ -55,11 +55,12 @@ def _counts(cache: FeatureCache) -> dict[str, dict[str, int]]:
 
 
 def _data_license(source: Path) -> str:
-    """Name of a licence file beside the data, where there is one."""
+    """First line of a licence file beside the data, and its path, where there is one."""
     folders = (source, source.parent) if source.is_dir() else (source.parent, source.parent.parent)
     for folder in folders:
         for path in sorted(folder.glob("LICEN[CS]E*")):
-            return str(path)
+            first = path.read_text(errors="replace").strip().partition("\n")[0]
+            return f"{first} ({path})"
     return "unknown"
 
 

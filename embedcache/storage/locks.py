@@ -7,6 +7,7 @@ that ignore them: publication is atomic, and a lost race costs recomputation.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
@@ -17,17 +18,22 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from embedcache.errors import LockedError
-from embedcache.storage.publish import make_dir, storage_errors
+from embedcache.storage.publish import make_dir, storage_errors, write_atomic
 
 __all__ = ["exclusive"]
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold the lock file `path`; the system frees it when the process dies.
 
+    Where the file system knows no locks, as on some network mounts, all go ahead.
+
     Raises:
         LockedError: Another process holds it; the error names that process.
+        StorageError: The disk is full or the folder not writable.
     """
     make_dir(path.parent)
     holder_path = path.with_name(path.name + ".holder")
@@ -42,14 +48,16 @@ def exclusive(path: Path) -> Iterator[None]:
                 got=_holder(holder_path),
                 hint="wait for it to end and run the same command again",
             ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
     try:
         who = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "since": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with storage_errors(holder_path):
-            holder_path.write_text(json.dumps(who))
+        write_atomic(holder_path, json.dumps(who).encode())
         yield
     finally:
         holder_path.unlink(missing_ok=True)

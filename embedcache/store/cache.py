@@ -231,7 +231,16 @@ class FeatureCache:
         return np.flatnonzero(keep)
 
     def rows(self, rows: NDArray[np.int64]) -> NDArray[np.floating]:
-        """A copy of the features at `rows`, (M,) int64; only their blocks are verified."""
+        """A copy of the features at `rows`, (M,) int64; only their blocks are verified.
+
+        Raises:
+            IndexError: A row that the cache does not have. Rows do not count from the end,
+                and a mask is no list of rows.
+        """
+        if rows.dtype.kind not in "iu":
+            raise IndexError(f"got {rows.dtype}, expected row numbers, as `select` gives them")
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(self):
+            raise IndexError(f"got rows {rows.min()} to {rows.max()} of {len(self)}")
         self._check_blocks(np.unique(rows // self.meta.block_rows))
         return self._features[rows]
 

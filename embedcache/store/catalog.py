@@ -88,7 +88,8 @@ class CachePlace:
 
 def find_caches(root: Path) -> list[Path]:
     """All cache files under the root, sorted by path."""
-    return sorted(path for path in root.glob("*/*.h5") if not path.name.startswith("."))
+    paths = (path for path in root.glob("*/*.h5") if not path.name.startswith("."))
+    return sorted(path for path in paths if path.is_file())
 
 
 def caches_of_identity(root: Path, identity: Identity) -> list[Path]:

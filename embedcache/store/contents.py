@@ -188,7 +188,11 @@ class CacheMeta:
         Raises:
             ValueError: It is not such a record.
         """
-        match json.loads(data):
+        try:
+            value = json.loads(data)
+        except RecursionError as error:  # brackets within brackets, by the thousand
+            raise ValueError("nested too deeply") from error
+        match value:
             case {
                 "backbone": backbone,
                 "request": dict(request),
@@ -201,7 +205,11 @@ class CacheMeta:
                 "rows": int(rows),
                 "block_rows": int(block_rows),
                 "content": str(content),
-            } if block_rows >= 1 and all(isinstance(text, str) for text in environment.values()):
+            } if (
+                1 <= block_rows < 1 << 63
+                and all(isinstance(text, str) for text in environment.values())
+                and all(isinstance(entry, dict) for entry in numerics)
+            ):
                 return cls(
                     BackboneSpec.from_json(backbone),
                     request,

@@ -77,6 +77,7 @@ class RowLookup:
         """Number of the cache and row of each of M digests, (M, 32) uint8; -1 where unknown."""
         caches = np.full(len(digests), -1, np.int32)
         rows = np.full(len(digests), -1, np.int64)
+        collided = np.zeros(len(digests), bool)
         keys = _prefix(digests)
         for run in self._runs:
             if not len(run.prefix):
@@ -88,7 +89,8 @@ class RowLookup:
                 candidates = run.row[position[mine]]
                 same = np.all(self.caches[number].sha256[candidates] == digests[mine], axis=1)
                 caches[mine[same]], rows[mine[same]] = number, candidates[same]
-        for target in np.flatnonzero(caches < 0):
+                collided[mine[~same]] = True
+        for target in np.flatnonzero(collided & (caches < 0)):
             # Two digests with one prefix: the first of them was not the one.
             found = self.find(digests[target].tobytes())
             if found is not None:

@@ -126,28 +126,32 @@ def _read_attributes(path: Path, file: Any) -> int:
     """The sum over `/meta` and `/checksums`, once the format version is known to be ours."""
     import h5py
 
-    values = []
     root = h5py.h5g.open(file.id, b"/")
-    for name, dtype in ((VERSION_ATTRIBUTE, "<u4"), (SUM_ATTRIBUTE, "<u8")):
-        if not h5py.h5a.exists(root, name.encode()):
-            raise invalid(path, "this HDF5 file is not an embedcache cache", expected=f"@{name}")
-        attribute = h5py.h5a.open(root, name.encode())
-        if attribute.dtype != np.dtype(dtype) or attribute.shape != ():
-            raise invalid(path, f"attribute {name} has the wrong type", got=attribute.dtype)
-        value = np.zeros((), dtype)
-        attribute.read(value)
-        values.append(int(value))
-    if values[0] > FORMAT_VERSION:
+    version = _read_attribute(path, root, VERSION_ATTRIBUTE, "<u4")
+    if version > FORMAT_VERSION:
         raise FormatVersionError(
             "this cache was written by a newer embedcache",
             where=path,
-            got=f"format {values[0]}",
+            got=f"format {version}",
             expected=f"format {FORMAT_VERSION} or older",
             hint="pip install --upgrade embedcache",
         )
-    if values[0] != FORMAT_VERSION or h5py.h5a.get_num_attrs(root) != 2:
-        raise invalid(path, "unknown format version or attributes", got=values[0])
-    return values[1]
+    if version != FORMAT_VERSION or h5py.h5a.get_num_attrs(root) != 2:
+        raise invalid(path, "unknown format version or attributes", got=version)
+    return _read_attribute(path, root, SUM_ATTRIBUTE, "<u8")
+
+
+def _read_attribute(path: Path, root: Any, name: str, dtype: str) -> int:
+    import h5py
+
+    if not h5py.h5a.exists(root, name.encode()):
+        raise invalid(path, "this HDF5 file is not an embedcache cache", expected=f"@{name}")
+    attribute = h5py.h5a.open(root, name.encode())
+    if attribute.dtype != np.dtype(dtype) or attribute.shape != ():
+        raise invalid(path, f"attribute {name} has the wrong type", got=attribute.dtype)
+    value = np.zeros((), dtype)
+    attribute.read(value)
+    return int(value)
 
 
 def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
@@ -172,11 +176,15 @@ def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
     extent = Extent(dataset.get_offset() or 0, dataset.shape, dtype)
     if len(extent.shape) != len(spec.shape):
         raise invalid(path, f"/{name} has the wrong shape", got=extent.shape, expected=spec.shape)
-    if extent.nbytes and (
-        dataset.get_offset() is None
-        or dataset.get_storage_size() != extent.nbytes
-        or extent.offset % ALIGNMENT
-        or extent.offset + extent.nbytes > size
+    # No side may exceed the file either, as an empty table could be 0 by 2^60.
+    if max(extent.shape) > size or (
+        extent.nbytes
+        and (
+            dataset.get_offset() is None
+            or dataset.get_storage_size() != extent.nbytes
+            or extent.offset % ALIGNMENT
+            or extent.offset + extent.nbytes > size
+        )
     ):
         raise invalid(
             path,

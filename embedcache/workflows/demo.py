@@ -27,6 +27,9 @@ _DEFECTIVE_FROM = 0.5
 """A cell is called defective when the experts gave it at least an even chance."""
 
 
+_LICENSE = b"CC BY-NC-SA 4.0: elpv-dataset, Deitsch et al. 2019\n"
+
+
 class DemoData:
     """Where the demo's data lies.
 
@@ -74,4 +77,5 @@ def prepare_demo(cache_root: Path) -> DemoData:
     data = text.getvalue().encode()
     if not manifest.exists() or manifest.read_bytes() != data:
         write_atomic(manifest, data)
+        write_atomic(manifest.with_name("LICENSE"), _LICENSE)
     return DemoData(manifest, root)

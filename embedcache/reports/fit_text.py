@@ -1,0 +1,192 @@
+"""`fit_text`: the report on a fit as plain text, headline first."""
+
+from __future__ import annotations
+
+import textwrap
+
+from embedcache.evaluation.evaluate import ClassScore, Evaluation, Score
+from embedcache.evaluation.intervals import Interval
+from embedcache.heads.report import FitReport, SelectionRecord
+from embedcache.reports.columns import columns, shorten
+from embedcache.reports.confusion_text import confusion_lines
+from embedcache.reports.escape import printable
+
+__all__ = ["fit_text"]
+
+_PERCENT = {"accuracy", "balanced accuracy", "macro-F1"}
+_METRIC_NAMES = {
+    "log_loss": "log-loss",
+    "accuracy": "error",
+    "balanced_accuracy": "balanced error",
+}
+_MOST_CLASSES = 20
+_MOST_LISTED = 5
+
+
+def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> str:
+    """The report for people.
+
+    Args:
+        report: What was fitted and how good it is.
+        width: Cells in a line.
+        run: Name or path of the run, for the next command.
+    """
+    title = f"{report.model} on {report.dataset} with {report.backbone}, {report.dim} features"
+    sections = [
+        _wrapped(printable(title), width),
+        _headline(report),
+        _scores(report.evaluation),
+        _classes(report.evaluation, width),
+        confusion_lines(report.evaluation, width),
+        _how(report, width),
+        _curve(report.selection),
+        _data(report, width),
+        [f"next: embedcache predict --head {printable(run)} IMAGES"] if run else [],
+    ]
+    return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
+
+
+def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent=indent)
+
+
+def _headline(report: FitReport) -> list[str]:
+    evaluation = report.evaluation
+    accuracy = evaluation.score("accuracy")
+    rows = "rows out of fold" if report.split.folds else "test rows"
+    value, baseline = _value(accuracy, accuracy.value), _value(accuracy, accuracy.baseline)
+    majority = shorten(printable(evaluation.majority), 40)
+    lines = [
+        f"accuracy {value} {_interval(accuracy)} (95 %, {evaluation.rows} {rows})",
+        f"majority {baseline}, always '{majority}'",
+    ]
+    if report.split.folds:
+        lines.append(
+            f"judged by {report.split.folds} heads on rows they had not seen; "
+            "this head is fitted on all rows"
+        )
+    return lines
+
+
+def _scores(evaluation: Evaluation) -> list[str]:
+    table = [["score", "value", "95 % interval", "majority"]]
+    table += [
+        [score.name, _value(score, score.value), _interval(score), _value(score, score.baseline)]
+        for score in evaluation.scores
+        if score.name != "accuracy"
+    ]
+    lines = columns(table, "<><>")
+    if evaluation.positive is not None:
+        name = shorten(printable(evaluation.positive), 40)
+        lines.append(f"AUROC and average precision: of '{name}' against the rest")
+    return lines
+
+
+def _value(score: Score, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f} %" if score.name in _PERCENT else f"{value:.3f}"
+
+
+def _interval(score: Score) -> str:
+    return _bounds(score.interval, percent=score.name in _PERCENT)
+
+
+def _bounds(interval: Interval | None, *, percent: bool) -> str:
+    if interval is None:
+        return "[–]"
+    low, high = interval.low, interval.high
+    return f"[{100 * low:.1f}, {100 * high:.1f}]" if percent else f"[{low:.3f}, {high:.3f}]"
+
+
+def _classes(evaluation: Evaluation, width: int) -> list[str]:
+    shown = list(evaluation.classes)
+    title = "per class, %"
+    if len(shown) > _MOST_CLASSES:
+        judged = [score for score in shown if score.recall is not None]
+        shown = sorted(judged, key=lambda score: (score.recall or 0.0, score.name))[:_MOST_CLASSES]
+        title = f"the {len(shown)} classes of lowest recall, of {len(evaluation.classes)}, %"
+    table = [["class", "rows", "recall", "", "precision", "", "F1", ""]]
+    table += [_class_cells(score, max(12, width - 68)) for score in shown]
+    return [title, *columns(table, "<>><><><", gap=1)]
+
+
+def _class_cells(score: ClassScore, width: int) -> list[str]:
+    cells = [shorten(printable(score.name), width), str(score.rows)]
+    for value, interval in (
+        (score.recall, score.recall_interval),
+        (score.precision, score.precision_interval),
+        (score.f1, score.f1_interval),
+    ):
+        cells.append("–" if value is None else f"{100 * value:.1f}")
+        cells.append("" if value is None else _bounds(interval, percent=True))
+    return cells
+
+
+def _how(report: FitReport, width: int) -> list[str]:
+    split, selection = report.split, report.selection
+    lines = _wrapped(f"judged: {split.reason}", width)
+    if split.folds:
+        each = ", ".join(f"{c:.3g}" for c in split.fold_cs)
+        lines += _wrapped(f"C of each outer fold: {each}", width)
+    else:
+        lines.append(f"openings of the test rows by this run: {split.test_openings}")
+    best = (
+        "the best" if selection.c == selection.best else f"within one error of {selection.best:.3g}"
+    )
+    lines += _wrapped(
+        f"C = {selection.c:.3g}, {best} by {_METRIC_NAMES[selection.metric]} "
+        f"over {selection.folds} folds of {report.rows.train} training rows",
+        width,
+    )
+    return lines
+
+
+def _curve(selection: SelectionRecord) -> list[str]:
+    table = [["C", _METRIC_NAMES[selection.metric], "worse by", "", "accuracy", "", ""]]
+    table += [
+        [
+            f"{score.c:.3g}",
+            f"{score.loss:.4f}",
+            f"{score.difference:.4f}",
+            f"± {score.difference_error:.4f}",
+            f"{100 * score.accuracy:.1f} %",
+            "← chosen" if score.c == selection.c else "",
+            "" if score.converged else "not converged",
+        ]
+        for score in selection.scores
+    ]
+    lines = columns(table, ">>><><<")
+    if selection.stopped_early:
+        lines.append("larger C were left out: worse beyond doubt, or nothing left to gain")
+    return lines
+
+
+def _data(report: FitReport, width: int) -> list[str]:
+    rows = report.rows
+    parts = [
+        f"{count} {what}"
+        for count, what in (
+            (rows.unlabelled, "unlabelled"),
+            (rows.duplicates, "duplicates"),
+            (rows.conflicting, "with conflicting labels"),
+        )
+        if count
+    ]
+    left_out = ", ".join(parts) if parts else "none"
+    lines = _wrapped(f"rows left out, of {rows.total}: {left_out}", width)
+    for conflict in report.conflicts[:_MOST_LISTED]:
+        pairs = ", ".join(
+            f"{printable(name)} as {printable(label)}"
+            for name, label in zip(conflict.ids, conflict.labels, strict=True)
+        )
+        lines += _wrapped(f"conflict: {pairs}", width)
+    for crossing in report.crossings[:_MOST_LISTED]:
+        same = f"{printable(crossing.train)} (left training) = {printable(crossing.test)}"
+        lines += _wrapped(f"on both sides: {same}", width)
+    more = report.crossing_count - _MOST_LISTED
+    if more > 0:
+        lines.append(f"and {more} more on both sides: see report.json")
+    for note in (*report.notes, *report.evaluation.notes):
+        lines += _wrapped(f"note: {printable(note)}", width)
+    return lines

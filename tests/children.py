@@ -1,0 +1,45 @@
+"""Run pieces of Python in processes of their own: to kill them, limit them or take their rights."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+_TESTS = Path(__file__).parent
+
+
+def give_up_rights() -> None:
+    """Become nobody, where root runs the tests: permissions do not bind root.
+
+    Everything must have been imported before: Python may lie where only root can read it.
+    """
+    if os.getuid() == 0:
+        os.setuid(65534)
+
+
+def start(code: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Start Python on `code`, with the test helpers importable and `arguments` in `sys.argv`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        env={**os.environ, "PYTHONPATH": str(_TESTS), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` to its end, which may be a violent one."""
+    with start(code, *arguments, **environment) as process:
+        out, err = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def output(code: str, *arguments: object, **environment: str) -> str:
+    """What `code` prints; it has to end well."""
+    done = run(code, *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
