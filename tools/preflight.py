@@ -26,8 +26,7 @@ def problems(environment):
         import venv  # noqa: F401  # likewise
     except ImportError:
         found.append(
-            "Python's venv module is not there.\n"
-            "  On Debian and Ubuntu: apt install python3-venv"
+            "Python's venv module is not there.\n  On Debian and Ubuntu: apt install python3-venv"
         )
     folder = os.path.dirname(os.path.abspath(environment))
     free = shutil.disk_usage(folder).free

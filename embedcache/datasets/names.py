@@ -20,8 +20,9 @@ _LONGEST = 48
 def dataset_name(location: Path | str, name_override: str | None = None) -> str:
     """The name of the data set at `location`, fit for a folder.
 
-    It is the source's base name, without a table's ending, and 8 hexadecimal digits of the SHA-256 of its
-    resolved location: two folders called `train` never meet.
+    It is the source's base name, without a table's ending, and 8 hexadecimal
+    digits of the SHA-256 of its resolved location: two folders called `train`
+    never meet.
 
     Args:
         location: The folder or table.
