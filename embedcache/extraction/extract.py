@@ -204,10 +204,12 @@ class _Extraction:
         )
         for plan, rows in chain([first_plan], plans):
             at.source.batch_size = plan.batch_size
-            jobs = [[rows[id_] for id_ in plan.job(number) if id_ in rows] for number in plan.jobs]
-            with contextlib.closing(loader.stream(chain.from_iterable(jobs))) as stream:
+            jobs = [rows[plan.job(number)] for number in plan.jobs]
+            jobs = [job[job >= 0] for job in jobs]
+            stream = loader.stream(int(row) for job in jobs for row in job)
+            with contextlib.closing(stream):
                 for number, job in enumerate(jobs):
-                    if job:
+                    if len(job):
                         samples = islice(stream, len(job))
                         runner.run(samples, len(job), plan.batch_size, plan.files(at.work, number))
         return runner
@@ -225,9 +227,9 @@ class _Extraction:
             timings=self._timings,
         )
 
-    def _plans(self, found: Survey) -> Iterator[tuple[Plan, dict[bytes, int]]]:
-        """Plans, each with the rows of its ids that are pending: a stored one first."""
-        rows = {found.manifest.ids[int(row)]: int(row) for row in found.pending}
+    def _plans(self, found: Survey) -> Iterator[tuple[Plan, NDArray[np.int64]]]:
+        """Plans, a stored one first, each with the rows of its ids; −1 where none is pending."""
+        pending = found.pending
         stored = Plan.load(self._at.work)
         wanted = self._options.batch_size
         if (
@@ -235,14 +237,17 @@ class _Extraction:
             and stored.identity == self._at.place.identity.digest
             and wanted in (None, stored.batch_size)
         ):
-            covered = {id_: rows.pop(id_) for id_ in stored.ids if id_ in rows}
-            if covered:
+            row_of = {found.manifest.ids[int(row)]: int(row) for row in pending}
+            rows = np.array([row_of.get(id_, -1) for id_ in stored.ids], np.int64)
+            covered = rows[rows >= 0]
+            if len(covered):
                 self._observer.note(f"resuming: {len(covered):,} images left of an earlier run")
-                yield stored, covered
-        if rows:
-            plan = self._new_plan(found, np.array(list(rows.values()), np.int64))
+                yield stored, rows
+                pending = np.setdiff1d(pending, covered)
+        if len(pending):
+            plan = self._new_plan(found, pending)
             plan.save(self._at.work)
-            yield plan, rows
+            yield plan, pending
 
     def _new_plan(self, found: Survey, pending: NDArray[np.int64]) -> Plan:
         source = self._at.source

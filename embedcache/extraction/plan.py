@@ -7,7 +7,6 @@ of the first one, so that its features are bit-equal to an uninterrupted run's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,11 +54,9 @@ class Plan:
         """Numbers of the jobs."""
         return range(-(-len(self.ids) // self.job_rows))
 
-    def job(self, number: int) -> Iterator[bytes]:
-        """The samples of one job."""
-        first = number * self.job_rows
-        last = min(len(self.ids), first + self.job_rows)
-        return (self.ids[position] for position in range(first, last))
+    def job(self, number: int) -> slice:
+        """Positions of one job's samples in `ids`."""
+        return slice(number * self.job_rows, (number + 1) * self.job_rows)
 
     @property
     def _header(self) -> dict[str, str | int]:
