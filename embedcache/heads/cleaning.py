@@ -129,17 +129,16 @@ def _conflicts(
     run: NDArray[np.int64],
     contradicts: NDArray[np.bool_],
 ) -> tuple[Conflict, ...]:
-    found = []
-    for number in np.flatnonzero(contradicts):
-        start, end = np.searchsorted(run, [number, number + 1])
-        members = np.sort(rows[start:end])
-        found.append(
-            Conflict(
-                tuple(problem.ids.text(row) for row in members),
-                tuple(problem.classes[problem.labels[row]] for row in members),
-            )
+    numbers = np.flatnonzero(contradicts)
+    spans = np.searchsorted(run, [numbers, numbers + 1]).T
+    found = sorted(np.sort(rows[start:end]).tolist() for start, end in spans)
+    return tuple(
+        Conflict(
+            tuple(problem.ids.text(row) for row in members),
+            tuple(problem.classes[problem.labels[row]] for row in members),
         )
-    return tuple(found)
+        for members in found
+    )
 
 
 def _contradiction(conflicts: tuple[Conflict, ...]) -> UnfittableError:

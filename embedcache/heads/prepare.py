@@ -109,7 +109,9 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
         seed=seed,
     )
     train = rows[protocol.side != SIDE_TEST]
-    if not protocol.is_cross_validation:
+    if protocol.is_cross_validation:
+        _check_nestable(problem, rows)
+    else:
         _check_fittable(problem, train, problem.labels[train], problem.group[train])
     fitted, used = np.unique(problem.labels[train]), np.unique(problem.labels[rows])
     labelled = np.unique(problem.labels[problem.labels >= 0])
@@ -175,6 +177,17 @@ def _check_fittable(
             got=f"{len(names)} classes in {len(rows)} rows",
             expected=f"at least two {what}s of a class",
             hint="label more data",
+        )
+
+
+def _check_nestable(problem: Problem, rows: NDArray[np.int64]) -> None:
+    """Refuse rows of which no outer fold leaves two units, one to fit and one to choose by."""
+    units = int(row_units(problem.group[rows]).max()) + 1
+    if units < 3:
+        raise UnfittableError(
+            "too few groups to choose and to judge",
+            got=f"{units} groups in {len(rows)} rows",
+            expected="three groups or more",
         )
 
 

@@ -46,7 +46,7 @@ class SelectionRecord:
         metric: `log_loss`, `accuracy` or `balanced_accuracy`.
         folds: Number of folds.
         scores: Every C that was fitted, rising.
-        on_edge: Whether the lowest loss is at an end of the grid that could not be extended.
+        on_edge: Whether the lowest loss is at an end of the grid, and the grid at its widest.
         stopped_early: Whether larger C were left out, as worse beyond doubt or nothing to gain.
     """
 

@@ -131,7 +131,7 @@ def _notes_after(head: Head, selection: SelectionRecord) -> tuple[str, ...]:
         )
     if selection.on_edge:
         notes.append(
-            f"the best C, {selection.best:g}, is at the end of the widest grid: "
-            "the features separate the training rows, or say nothing about them"
+            f"the best C, {selection.best:.3g}, is at the end of the grid: "
+            "one beyond it may be better"
         )
     return tuple(notes)

@@ -87,6 +87,7 @@ def select_c(
             raise UsageError("C must be above 0 and finite", got=cs, expected="such as 0.01, 0.1")
         for c in sorted(set(cs)):
             search.loss(c)
+        search.on_edge = len(set(cs)) > 1 and search.best in {min(cs), max(cs)}
     else:
         search.explore()
     return search.record()

@@ -41,7 +41,7 @@ def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> s
         _how(report, width),
         _curve(report.selection),
         _data(report, width),
-        [f"next: embedcache predict --head {printable(run)} IMAGES"] if run else [],
+        [f"next: embedcache predict {printable(run)} IMAGES"] if run else [],
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
 

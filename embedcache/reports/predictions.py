@@ -123,9 +123,12 @@ def prediction_writer(
     try:
         with os.fdopen(descriptor, "wb") as file:
             sink = _open_sink(ending, file, top)
-            yield PredictionWriter(sink, output, classes, top)
+            try:
+                yield PredictionWriter(sink, output, classes, top)
+            finally:  # a Parquet writer left open would write to the closed file later
+                with storage_errors(output):
+                    sink.close()
             with storage_errors(output):
-                sink.close()
                 file.flush()
                 os.fsync(file.fileno())
         publish(temporary, output)

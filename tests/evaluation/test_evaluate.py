@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
+
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.evaluation.intervals import wilson
-from sklearn import metrics
 
 
 def answers(k: int, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,11 @@
 """Folds: balanced, stratified, groups together."""
 
 import numpy as np
-from embedcache.evaluation.folds import stratified_folds
-from embedcache.evaluation.units import row_units
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.units import row_units
 
 _ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 12)), min_size=2, max_size=80)
 

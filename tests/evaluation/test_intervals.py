@@ -1,7 +1,10 @@
 """Intervals: known values and simulated coverage."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+
 from embedcache.evaluation.intervals import bootstrap, share_interval, wilson
 from embedcache.evaluation.metrics import Ranking
 
@@ -62,7 +65,7 @@ def test_share_interval_needs_five_units() -> None:
     assert share_interval(np.ones(40, bool), np.arange(40, dtype=np.int32) % 4) is None
 
 
-def _mean_of(values: np.ndarray):
+def _mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return lambda weight: np.array([weight @ values / weight.sum()])
 
 

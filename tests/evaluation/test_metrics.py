@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from embedcache.evaluation.metrics import Counts, Ranking, confusion, row_log_loss
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+
+from embedcache.evaluation.metrics import Counts, Ranking, confusion, row_log_loss
 
 
 @pytest.fixture(params=[2, 3, 7])

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from problems import cycle, digests
+
 from embedcache.evaluation.splits import (
     SIDE_FOLD,
     SIDE_TEST,
@@ -12,7 +14,6 @@ from embedcache.evaluation.splits import (
     hash_test,
 )
 from embedcache.records.strings import Strings
-from problems import cycle, digests
 
 NONE = Strings.of([])
 
@@ -109,5 +110,3 @@ def test_known_rows_keep_their_sides() -> None:
     """The salt is part of the promise: these sides hold in every version."""
     test = hash_test(digests(30), np.full(30, -1, np.int32), NONE)
     assert np.flatnonzero(test).tolist() == [5, 15, 21, 24, 26]
-
-

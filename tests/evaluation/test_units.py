@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from embedcache.evaluation.units import paired_difference, row_units
 
 ALONE = np.full(4, -1, np.int32)
