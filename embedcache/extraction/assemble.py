@@ -138,7 +138,7 @@ def publish_assembly(
     if not len(assembly.tables):
         raise _nothing_left(assembly.tables.rejects, meta)
     guard_against_shrinking(live, len(assembly.tables), prune=prune, where=place.file)
-    if live is not None and _is_equal(live, assembly, lookup):
+    if live is not None and _is_equal(live, assembly, meta, lookup):
         return live, False
     features = _features(assembly, lookup, meta.backbone.identity.stored_dtype)
     write_cache(place.file, assembly.tables, replace(meta, numerics=assembly.numerics), features)
@@ -149,18 +149,23 @@ def _live(place: CachePlace, baseline: FeatureCache | None) -> FeatureCache | No
     if not place.file.exists():
         return None
     try:
-        return FeatureCache(place.file)
+        live = FeatureCache(place.file)
     except CacheError:
         if baseline is not None:
             raise
         return None  # it was damaged from the start, and --overwrite said to replace it
+    return live if live.identity == place.identity else None
 
 
-def _is_equal(live: FeatureCache, assembly: Assembly, lookup: RowLookup) -> bool:
-    """Whether nothing would change: the live file's own features beside equal tables."""
+def _is_equal(live: FeatureCache, assembly: Assembly, meta: CacheMeta, lookup: RowLookup) -> bool:
+    """Whether nothing would change: the live file's own features beside equal tables.
+
+    A cache that has moved with its data is written again, so that it knows where its images are.
+    """
     used = {lookup.caches[number].content_digest for number in np.unique(assembly.cache)}
     return (
         used == {live.content_digest}
+        and (live.meta.source, live.meta.root) == (meta.source, meta.root)
         and live.meta.numerics == assembly.numerics
         and live.tables == assembly.tables
     )
@@ -220,10 +225,10 @@ def _take_over(
 
 def _merge_names(mine: Strings, theirs: Strings) -> tuple[Strings, NDArray[np.int32]]:
     """All names, mine first, and the new code of each of theirs; the last entry maps -1 to -1."""
-    names = list(mine)
-    names += [name for name in theirs if name not in set(mine)]
-    codes = [names.index(name) for name in theirs]
-    return Strings.of(names), np.array([*codes, -1], np.int32)
+    codes = {name: code for code, name in enumerate(mine)}
+    for name in theirs:
+        codes.setdefault(name, len(codes))
+    return Strings.of(codes), np.array([*(codes[name] for name in theirs), -1], np.int32)
 
 
 def _nothing_left(rejects: tuple[Reject, ...], meta: CacheMeta) -> RejectedInputsError:

@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone, BackboneRequest
+from embedcache.errors import CacheError
 from embedcache.extraction.advice import bottleneck
 from embedcache.extraction.assemble import assemble, guard_against_shrinking, publish_assembly
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.files_index import FilesIndex
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
-from embedcache.extraction.jobs import JobRunner
+from embedcache.extraction.jobs import JobRunner, stopped_by
 from embedcache.extraction.loading import Loader, default_workers
 from embedcache.extraction.plan import Plan, job_rows_for
 from embedcache.extraction.records import (
@@ -136,6 +137,8 @@ class _Extraction:
     def run(self) -> ExtractResult:
         at, options = self._at, self._options
         found = survey(at.manifest, at.place, at.work, options, decoder_version(), self._observer)
+        if found.rejects and options.on_error == "fail":
+            raise stopped_by(found.rejects[min(found.rejects)])
         rows = len(found.manifest) - len(found.rejects)
         guard_against_shrinking(found.live, rows, prune=options.prune, where=at.place.file)
         claims = map(GoldenClaim.of, found.lookup.caches)
@@ -256,7 +259,8 @@ class _Extraction:
         certain = not len(found.lookup) or bool(found.known[pending].any())
         if not certain and not source.is_loaded:
             # Perhaps every image is cached under another name: then torch is never needed.
-            batch = source.batch_size or found.lookup.caches[0].meta.numerics[-1].batch_size
+            made = (entry for cache in found.lookup.caches for entry in cache.meta.numerics)
+            batch = source.batch_size or next(made).batch_size
             return Plan(digest, batch, job_rows_for(0, batch), ids)
         batch = source.load().numerics.batch_size
         rate = measure_rate(source.load()) if len(pending) > _SMALL else 0.0
@@ -276,7 +280,7 @@ class _Extraction:
         published = RowLookup()
         published.add(cache)
         for shard in sorted(work.glob(SHARDS)):
-            if (published.find_all(FeatureCache(shard).sha256)[0] >= 0).all():
+            if _is_published(shard, published):
                 shard.unlink()
         for path in (*fragments, work / "plan.json", work / "plan.samples"):
             path.unlink(missing_ok=True)
@@ -305,6 +309,14 @@ class _Extraction:
             timings=self._timings,
             advice=() if advice is None else (advice,),
         )
+
+
+def _is_published(shard: Path, published: RowLookup) -> bool:
+    try:
+        digests = FeatureCache(shard).sha256
+    except CacheError:
+        return True  # it is damaged: whatever it held was embedded again
+    return bool((published.find_all(digests)[0] >= 0).all())
 
 
 def measure_rate(backbone: Backbone) -> float:

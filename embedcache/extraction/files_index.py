@@ -23,12 +23,12 @@ from embedcache.records.strings import Strings
 from embedcache.storage.digests import DIGEST_BYTES
 from embedcache.storage.publish import write_atomic
 
-__all__ = ["FilesIndex", "Stat", "stat_of"]
+__all__ = ["FilesIndex", "Stat", "settled_stat", "stat_of"]
 
 _MAGIC = b"embedcache files index 1\n"
 _YOUNG_NS = 2_000_000_000
 """Nanoseconds. A file may change twice within one tick of its file system's clock
-(2 s on the coarsest), so an entry made sooner after a change proves nothing."""
+(2 s on the coarsest), so one that was read sooner after a change proves nothing."""
 
 _TRUSTED_FILE_SYSTEMS = {
     "apfs", "bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "hfs", "overlay", "tmpfs", "ufs",
@@ -43,6 +43,20 @@ Stat = tuple[int, int, int, int, int]
 def stat_of(status: os.stat_result) -> Stat:
     """What identifies one state of a file."""
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def settled_stat(path: bytes) -> Stat | None:
+    """A file's state, if every later change is sure to show in it; ask before reading the file.
+
+    `None` where the file changed just now, where its file system has no reliable
+    change time, and where there is no file: reading it will say why.
+    """
+    try:
+        stat = stat_of(os.stat(path))
+    except (OSError, ValueError):
+        return None
+    is_old = time.time_ns() - max(stat[3], stat[4]) > _YOUNG_NS
+    return stat if is_old and _is_trusted(stat[0]) else None
 
 
 @lru_cache
@@ -78,19 +92,13 @@ class FilesIndex:
 
     @classmethod
     def of(cls, entries: Iterable[tuple[bytes, Stat, bytes]]) -> FilesIndex:
-        """An index of (path, stat, digest); entries too young to be believed are left out."""
-        now = time.time_ns()
-        old = [
-            (path, stat, digest)
-            for path, stat, digest in entries
-            if now - max(stat[3], stat[4]) > _YOUNG_NS and _is_trusted(stat[0])
-        ]
+        """An index of (path, stat, digest), each stat from `settled_stat`."""
+        entries = list(entries)
+        digests = b"".join(digest for _, _, digest in entries)
         return cls(
-            Strings.of(path for path, _, _ in old),
-            np.array([_signed(stat) for _, stat, _ in old], np.int64).reshape(-1, 5),
-            np.frombuffer(b"".join(digest for _, _, digest in old), np.uint8).reshape(
-                -1, DIGEST_BYTES
-            ),
+            Strings.of(path for path, _, _ in entries),
+            np.array([_signed(stat) for _, stat, _ in entries], np.int64).reshape(-1, 5),
+            np.frombuffer(digests, np.uint8).reshape(-1, DIGEST_BYTES),
         )
 
     @classmethod

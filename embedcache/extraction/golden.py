@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embedcache.backbones.base import Backbone
+from embedcache.errors import CacheInvalidError
 from embedcache.extraction.environment import environment, fingerprint
 from embedcache.extraction.source import BackboneSource
 from embedcache.records.identity import Numerics
@@ -89,6 +90,7 @@ class GoldenKeeper:
 
         Raises:
             DriftError: A record is not reproduced.
+            CacheInvalidError: A record cannot be read.
         """
         for claim in self._claims:
             if claim.environment != self._environment:
@@ -99,6 +101,7 @@ class GoldenKeeper:
 
         Raises:
             DriftError: A record is not reproduced.
+            CacheInvalidError: A record cannot be read.
         """
         mine = _without_batch(backbone.numerics)
         where = {f"numerics.{name}": str(value) for name, value in mine.to_json().items()}
@@ -122,7 +125,16 @@ class GoldenKeeper:
             return
         from embedcache.backbones.golden_record import GoldenRecord, check_golden
 
-        check_golden(self._source.load(), GoldenRecord.from_json(record))
+        try:
+            golden = GoldenRecord.from_json(record)
+        except ValueError as error:
+            raise CacheInvalidError(
+                "the golden record cannot be read",
+                where=self._source.spec.name,
+                got=error,
+                hint="embedcache extract --overwrite embeds again",
+            ) from error
+        check_golden(self._source.load(), golden)
         make_dir(marker.parent)
         write_atomic(marker, b"")
 

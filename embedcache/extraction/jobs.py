@@ -33,7 +33,7 @@ from embedcache.store.contents import CacheMeta, RowTables
 from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
 
-__all__ = ["JobFiles", "JobRunner"]
+__all__ = ["JobFiles", "JobRunner", "stopped_by"]
 
 _IN_FLIGHT = 2
 """Batches given to the device before the oldest is waited for: it never runs dry."""
@@ -157,12 +157,7 @@ class JobRunner:
 
     def _reject(self, job: _Job, row: int, reject: Reject) -> None:
         if self.stop_at_reject:
-            raise RejectedInputsError(
-                f"an input was rejected: {reject.reason.label}",
-                where=os.fsdecode(reject.id),
-                got=reject.detail,
-                hint="without --on-error fail, rejects are recorded and the rest goes on",
-            )
+            raise stopped_by(reject)
         job.rejects.append(reject)
         self.rejects[row] = reject
 
@@ -220,6 +215,16 @@ class JobRunner:
             rejects=tuple(job.rejects),
         )
         write_cache(path, tables, replace(self.meta, numerics=entries), [job.features[kept]])
+
+
+def stopped_by(reject: Reject) -> RejectedInputsError:
+    """The error for a caller who wants no rejects."""
+    return RejectedInputsError(
+        f"an input was rejected: {reject.reason.label}",
+        where=os.fsdecode(reject.id),
+        got=reject.detail,
+        hint="without --on-error fail, rejects are recorded and the rest goes on",
+    )
 
 
 def _stored(

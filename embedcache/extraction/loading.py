@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import InputRejectedError
-from embedcache.extraction.files_index import Stat, stat_of
+from embedcache.extraction.files_index import Stat, settled_stat
 from embedcache.extraction.records import Timings
 from embedcache.inputs.files import read_regular
 from embedcache.records.manifest import Manifest
@@ -42,7 +42,7 @@ class Loaded:
 
     Attributes:
         row: Its row in the manifest.
-        stat: The file's state before it was read, `None` if it could not be.
+        stat: The file's state before it was read, `None` if nothing follows from it.
         digest: SHA-256 of its bytes; zeros if it could not be read.
         prepared: The backbone's input, (H, W, 3) uint8; `None` if it is rejected or cached.
         reject: Why there will be no row.
@@ -99,15 +99,12 @@ class Loader:
         id_ = self.manifest.ids[row]
         path = self.manifest.path(row)
         started = time.perf_counter()
-        digest, stat, prepared, reject = bytes(DIGEST_BYTES), None, None, None
+        digest, prepared, reject = bytes(DIGEST_BYTES), None, None
+        # The state before reading: if the file changes meanwhile, it never has it again.
+        stat = settled_stat(path)
         try:
-            # The state before reading: if the file changes meanwhile, it never has it again.
-            stat = stat_of(os.stat(path))
             data = read_regular(path)
             digest = sha256(data)
-        except OSError as error:
-            reason = RejectReason.MISSING if not os.path.lexists(path) else RejectReason.READ_ERROR
-            reject = Reject(id_, digest, reason, error.strerror or str(error), self.decoder)
         except InputRejectedError as error:
             reject = Reject(id_, digest, RejectReason[error.reason], error.detail, self.decoder)
         read = time.perf_counter()

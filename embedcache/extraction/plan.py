@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from embedcache.extraction.jobs import JobFiles
@@ -58,7 +59,7 @@ class Plan:
         """Positions of one job's samples in `ids`."""
         return slice(number * self.job_rows, (number + 1) * self.job_rows)
 
-    @property
+    @cached_property
     def _header(self) -> dict[str, str | int]:
         return {
             "version": _VERSION,
@@ -74,9 +75,14 @@ class Plan:
         return sha256_hex(json.dumps(self._header, sort_keys=True).encode())[:8]
 
     def files(self, work: Path, number: int) -> JobFiles:
-        """Paths of a job's files; their names belong to this plan alone."""
-        name = f"{self._key}-{number:06d}"
-        return JobFiles(work / f"shard-{name}.h5", work / f"files-{name}.index")
+        """Paths for a job's files, new ones at every call: what a job left before is kept."""
+        name, attempt = f"{self._key}-{number:06d}", 0
+        while True:
+            files = JobFiles(work / f"shard-{name}.h5", work / f"files-{name}.index")
+            if not files.shard.exists() and not files.fragment.exists():
+                return files
+            attempt += 1
+            name = f"{self._key}-{number:06d}-{attempt}"
 
     def save(self, work: Path) -> None:
         """Write the plan; the list of samples first, because the header vouches for it.
@@ -85,7 +91,8 @@ class Plan:
             StorageError: The disk is full or the folder not writable.
         """
         write_atomic(work / "plan.samples", _join(self.ids))
-        write_atomic(work / "plan.json", json.dumps(self._header, indent=1).encode())
+        header = {**self._header, "key": self._key}
+        write_atomic(work / "plan.json", json.dumps(header, indent=1).encode())
 
     @classmethod
     def load(cls, work: Path) -> Plan | None:
@@ -104,7 +111,7 @@ class Plan:
             } if batch_size > 0 and job_rows > 0:
                 ids = Strings.of(samples.split(b"\0")[:-1])
                 plan = cls(identity, batch_size, job_rows, ids)
-                return plan if plan._header == header else None
+                return plan if {**plan._header, "key": plan._key} == header else None
         return None
 
 

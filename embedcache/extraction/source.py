@@ -91,6 +91,10 @@ class BackboneSource:
                 )
                 remember_spec(self._request, backbone.spec, backbone.weight_files, self._index_dir)
                 self._backbone = backbone
-                for action in self._when_loaded:
-                    action(backbone)
+                try:
+                    for action in self._when_loaded:
+                        action(backbone)
+                except BaseException:
+                    self._backbone = None  # no other thread gets what one found to be wrong
+                    raise
             return self._backbone

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.errors import CacheError, EmbedcacheError
+from embedcache.errors import CacheError, CacheInvalidError, EmbedcacheError
 from embedcache.extraction.files_index import FilesIndex
 from embedcache.extraction.records import ExtractOptions, Observer
 from embedcache.records.backbone import BackboneSpec
@@ -124,12 +124,20 @@ def _open_live(
     if not place.file.exists():
         return None
     try:
-        return FeatureCache(place.file)
+        cache = FeatureCache(place.file)
+        if cache.identity != place.identity:
+            raise CacheInvalidError(
+                "this cache is of another backbone than its name says",
+                where=place.file,
+                got="; ".join(place.identity.differences(cache.identity)),
+                hint="give the file its old name back, or embed again with --overwrite",
+            )
     except CacheError as error:
         if not options.overwrite:
             raise
         observer.note(f"the present cache is replaced: {error.what}")
         return None
+    return cache
 
 
 def _reusable(

@@ -195,6 +195,8 @@ def _golden(cache: FeatureCache, backbone: Backbone) -> str:
         check_golden(backbone, GoldenRecord.from_json(cache.meta.golden))
     except DriftError as error:
         return f"{error.what}: {error.got}"
+    except ValueError as error:
+        return f"cannot be read: {error}"
     return "reproduced"
 
 
@@ -221,8 +223,13 @@ def _recompute(
         if data is None:
             report.changed.append(cache.ids.text(row))
             continue
-        fresh = backbone.submit(backbone.prepare(data)[None]).result()[0]
-        stored = cache.rows(np.array([row]))[0].astype(np.float32)
         report.recomputed += 1
-        if np.abs(fresh - stored).max() > tolerance * max(np.abs(fresh).max(), 1e-6):
+        try:
+            fresh = backbone.submit(backbone.prepare(data)[None]).result()[0]
+        except InputRejectedError:  # whoever wrote the row could decode these bytes
+            report.wrong.append(cache.ids.text(row))
+            continue
+        stored = cache.rows(np.array([row]))[0].astype(np.float32)
+        largest = max(np.abs(fresh).max(), 1e-6)
+        if not np.abs(fresh - stored).max() <= tolerance * largest:  # NaN is wrong too
             report.wrong.append(cache.ids.text(row))
