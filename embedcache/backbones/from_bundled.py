@@ -8,20 +8,23 @@ Architecture and preprocessing are timm's `tf_efficientnet_lite0|1|2`.
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
 
-from embedcache.backbones.architecture import Architecture
+from embedcache.backbones.architecture import Architecture, Sketch
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.from_timm import assemble, timm_config
-from embedcache.backbones.names import BackboneName, unknown
+from embedcache.backbones.from_timm import sketch as sketch_timm
+from embedcache.backbones.names import BackboneName, unknown_model
 from embedcache.backbones.weights import read_weights
 from embedcache.errors import CacheInvalidError, MissingExtraError
 
-__all__ = ["build", "is_local", "known_names"]
+__all__ = ["build", "is_local", "known_names", "sketch"]
 
 _MODELS = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+_LICENSE = "Apache-2.0"
 
 
 def known_names() -> list[str]:
@@ -43,15 +46,30 @@ def build(name: BackboneName, request: BackboneRequest) -> Architecture:
         CacheInvalidError: The wheel's file is damaged.
     """
     if name.model not in _MODELS or name.tag:
-        raise unknown("model", name, known_names())
-    config = timm_config(BackboneName("timm", f"tf_{name.model}"))
+        raise unknown_model(name, known_names())
+    config = timm_config(_in_timm(name))
     path = request.weights or _wheel_file(name)
     if path is None:
         raise MissingExtraError(f"the weights of {name} are not installed", extra="bundled")
     state, file = read_weights(path)
     if not request.weights:
         state = _rename(state, config.architecture, path)
-    return assemble(str(name), config, state, file, request, license_name="Apache-2.0")
+    return assemble(str(name), config, state, file, request, license_name=_LICENSE)
+
+
+def sketch(name: BackboneName) -> Sketch:
+    """The model without its weights.
+
+    Raises:
+        BackboneError: No such model.
+    """
+    if name.model not in _MODELS or name.tag:
+        raise unknown_model(name, known_names())
+    return replace(sketch_timm(_in_timm(name)), license=_LICENSE)
+
+
+def _in_timm(name: BackboneName) -> BackboneName:
+    return BackboneName("timm", f"tf_{name.model}")
 
 
 def _wheel_file(name: BackboneName) -> Path | None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from embedcache.backbones.architecture import Architecture
+from embedcache.backbones.architecture import Architecture, Sketch
 from embedcache.backbones.base import BackboneRequest
-from embedcache.backbones.names import BackboneName, unknown
+from embedcache.backbones.names import BackboneName, unknown_model, unknown_weights
 from embedcache.backbones.published import (
     find_hub_file,
     find_url_file,
@@ -21,21 +21,16 @@ from embedcache.backbones.published import (
     torch_hub_dir,
     url_file,
 )
+from embedcache.backbones.timm_towers import create_tower, pool_tower, resize_tower, tagged
 from embedcache.backbones.transforms import read_transform
 from embedcache.backbones.weight_file import WeightFile
-from embedcache.backbones.weights import load_tower, read_weights, tower_mismatch
-from embedcache.errors import BackboneError, WeightsUnavailableError
+from embedcache.backbones.weights import read_weights, weights_digest
+from embedcache.errors import WeightsUnavailableError
 from embedcache.inputs.preprocess import Preprocessing
 
-__all__ = ["assemble", "build", "is_local", "known_names", "timm_config"]
+__all__ = ["assemble", "build", "is_local", "known_names", "sketch", "timm_config"]
 
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
-
-_POOLINGS = {"avg": "avg", "max": "max", "avgmax": "avgmax", "cls": "token"}
-"""Our names of poolings, and timm's."""
-
-# What timm raises when an architecture does not have an option, or not with these weights.
-_REFUSALS = (RuntimeError, AssertionError, ValueError, TypeError, KeyError, AttributeError)
 
 
 def known_names() -> list[str]:
@@ -63,7 +58,22 @@ def build(name: BackboneName, request: BackboneRequest) -> Architecture:
     config = timm_config(name)
     path = request.weights or _published(name, config)
     state, file = read_weights(path)
-    return assemble(f"timm/{_tagged(config)}", config, state, file, request)
+    return assemble(f"timm/{tagged(config)}", config, state, file, request)
+
+
+def sketch(name: BackboneName) -> Sketch:
+    """The model without its weights.
+
+    Raises:
+        BackboneError: No such model or weights, or preprocessing that is not reproduced.
+    """
+    import timm
+    import torch
+
+    config = timm_config(name)
+    with torch.device("meta"):
+        module = timm.create_model(tagged(config), num_classes=0)
+    return Sketch(module, _preprocessing(config, None), config.license or "")
 
 
 def assemble(
@@ -88,15 +98,21 @@ def assemble(
     Raises:
         BackboneError: The tensors do not fit, or an option does not exist.
     """
-    module = _create(config, state, request.image_size, file.path)
+    tower = create_tower(config, state, file.path)
+    # Before resampling, whose rounding depends on the machine.
+    digest = weights_digest(tower)
+    if request.image_size is not None:
+        tower = resize_tower(config, tower, request.image_size)
+    pooling = pool_tower(tower, request.pooling)
     return Architecture(
         name=name,
         source="timm",
         architecture=config.architecture,
-        module=module,
+        module=tower,
+        weights=digest,
         preprocessing=_preprocessing(config, request.image_size),
         layer="pre-logits",
-        pooling=_pool(module, request.pooling),
+        pooling=pooling,
         weight_files=(file,),
         license=license_name or config.license or "",
         library=f"timm {importlib.metadata.version('timm')}",
@@ -111,51 +127,6 @@ def _preprocessing(config: Any, image_size: int | None) -> Preprocessing:
     return read_transform(data.create_transform(**resolved, is_training=False))
 
 
-def _create(
-    config: Any, state: Mapping[str, Tensor], image_size: int | None, path: Path
-) -> nn.Module:
-    """The tower of a timm architecture, without classifier, filled from a state dict.
-
-    Tensors that fit as they are, but for the classifier's, are loaded as they are. Others
-    go through timm's own conversion, which knows the original authors' formats and
-    resamples position embeddings to another image size; it is strict here too.
-    """
-    import timm
-
-    create: Callable[..., nn.Module] = timm.create_model
-    arguments = {"img_size": image_size} if image_size and config.fixed_input_size else {}
-    tagged = _tagged(config)
-    try:
-        module = create(tagged, num_classes=0, **arguments)
-    except _REFUSALS as error:
-        raise BackboneError(
-            "this architecture cannot take another image size",
-            where=f"timm/{tagged}",
-            got=f"--image-size {image_size}",
-            expected=config.input_size[-1],
-        ) from error
-    classifier = _classifier(config)
-    mismatch = tower_mismatch(module, state, classifier)
-    if mismatch is None:
-        load_tower(module, state, where=path, classifier=classifier)
-        return module
-    for classes in _class_counts(config, state):
-        overlay = {"state_dict": dict(state), "num_classes": classes, "label_offset": 0}
-        try:
-            module = create(
-                tagged,
-                pretrained=True,
-                num_classes=classes,
-                pretrained_cfg_overlay=overlay,
-                **arguments,
-            )
-        except _REFUSALS:
-            continue
-        module.reset_classifier(0)  # type: ignore[operator]  # every timm model has it
-        return module
-    raise BackboneError("these weights do not fit the architecture", where=path, got=mismatch)
-
-
 def timm_config(name: BackboneName) -> Any:
     """Timm's `PretrainedCfg` of a name, for `timm/MODEL.TAG` and `timm/MODEL:TAG` alike.
 
@@ -167,16 +138,14 @@ def timm_config(name: BackboneName) -> Any:
     model, tag = split_model_name_tag(name.model)
     tag = name.tag or tag
     if not is_model(model):
-        raise unknown("model", name, known_names())
+        raise unknown_model(name, known_names())
     try:
         config: Any = get_pretrained_cfg(f"{model}.{tag}" if tag else model, False)
     except RuntimeError as error:
-        raise unknown("weights", BackboneName("timm", f"{model}.{tag}"), known_names()) from error
+        asked = BackboneName("timm", model, tag)
+        known = (item for item in known_names() if item.startswith(f"timm/{model}."))
+        raise unknown_weights(asked, known) from error
     return replace(config, architecture=model)
-
-
-def _tagged(config: Any) -> str:
-    return str(config.architecture) + (f".{config.tag}" if config.tag else "")
 
 
 def _published(name: BackboneName, config: Any) -> Path:
@@ -199,42 +168,3 @@ def _published(name: BackboneName, config: Any) -> Path:
 
 def _hub_files(config: Any) -> tuple[str, ...]:
     return (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_FILES
-
-
-def _classifier(config: Any) -> tuple[str, ...]:
-    names = config.classifier or ()
-    return (names,) if isinstance(names, str) else tuple(names)
-
-
-def _class_counts(config: Any, state: Mapping[str, Tensor]) -> Iterator[int]:
-    """Numbers of classes that a file may have: its own, the published weights', none."""
-    rows = {
-        len(state[f"{part}.weight"]) for part in _classifier(config) if f"{part}.weight" in state
-    }
-    yield from rows
-    yield from {config.num_classes, 0} - rows
-
-
-def _pool(module: Any, pooling: str | None) -> str:
-    """Set the pooling that was asked for.
-
-    Returns:
-        Its name for the identity: `default` where it is the model's own.
-    """
-    if pooling is None:
-        return "default"
-    if pooling not in _POOLINGS:
-        raise BackboneError(
-            "unknown pooling", got=f"--pooling {pooling}", expected=", ".join(_POOLINGS)
-        )
-    if getattr(module, "global_pool", None) == _POOLINGS[pooling]:
-        return "default"
-    try:
-        module.reset_classifier(0, global_pool=_POOLINGS[pooling])
-    except _REFUSALS as error:
-        raise BackboneError(
-            "this architecture does not have the pooling that was asked for",
-            got=f"--pooling {pooling}",
-            hint="leave --pooling away for the model's own",
-        ) from error
-    return pooling

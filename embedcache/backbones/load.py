@@ -8,14 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from embedcache.backbones.architecture import Architecture
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.folding import fold
 from embedcache.backbones.names import parse_name, resolve
 from embedcache.backbones.torch_backbone import TorchBackbone
-from embedcache.backbones.weights import weights_digest
 from embedcache.errors import BackboneError
 from embedcache.inputs.golden import texture
 from embedcache.inputs.images import DECODE_CONTRACT
@@ -159,11 +158,10 @@ def _probe(architecture: Architecture, example: Tensor) -> int:
 
 
 def _spec(architecture: Architecture, request: BackboneRequest, dim: int) -> BackboneSpec:
-    module: nn.Module = architecture.module
     identity = Identity(
         source=architecture.source,
         architecture=architecture.architecture,
-        weights=weights_digest(module),
+        weights=architecture.weights,
         decode=DECODE_CONTRACT,
         layer=architecture.layer,
         pooling=architecture.pooling,
@@ -174,5 +172,5 @@ def _spec(architecture: Architecture, request: BackboneRequest, dim: int) -> Bac
     )
     # A local file is named too, lest its features be taken for the published weights'.
     name = architecture.name + (f"@{request.weights.name}" if request.weights else "")
-    parameters = sum(parameter.numel() for parameter in module.parameters())
+    parameters = sum(parameter.numel() for parameter in architecture.module.parameters())
     return BackboneSpec(name, identity, dim, parameters, architecture.license)

@@ -10,7 +10,7 @@ from typing import Any
 
 from embedcache.errors import BackboneError
 
-__all__ = ["SOURCES", "BackboneName", "parse_name", "resolve", "unknown"]
+__all__ = ["SOURCES", "BackboneName", "parse_name", "resolve", "unknown_model", "unknown_weights"]
 
 SOURCES = {
     "bundled": "embedcache.backbones.from_bundled",
@@ -22,7 +22,7 @@ SOURCES = {
 
 _PLANNED = {
     "hf": "timm/ and open_clip/ have many of the same models",
-    "tuned": "use the run's published weights with --weights FILE",
+    "tuned": "give the tuned weights as --weights FILE with the architecture's own name",
 }
 
 _EXAMPLE = "timm/resnet50.a1_in1k"
@@ -87,19 +87,39 @@ def resolve(source: str, attribute: str) -> Callable[..., Any]:
     return function
 
 
-def unknown(what: str, name: BackboneName, known: Iterable[str]) -> BackboneError:
-    """An error that lists the nearest of the known full names.
+def unknown_model(name: BackboneName, known: Iterable[str]) -> BackboneError:
+    """An error that lists the nearest models of a source.
 
     Args:
-        what: What is not known: `model` or `weights`.
         name: What was asked for.
-        known: Full names, source included.
+        known: Full names, source included, with or without tags.
     """
-    by_lower = {item.lower(): item for item in known}
-    near = difflib.get_close_matches(str(name).lower(), by_lower, n=5, cutoff=0.5)
+    models = {_untagged(item).lower(): _untagged(item) for item in known}
+    near = difflib.get_close_matches(_untagged(str(name)).lower(), models, n=5, cutoff=0.5)
     return BackboneError(
-        f"{name.source} has no such {what}",
+        f"{name.source} has no such model",
         got=str(name),
-        expected=", ".join(by_lower[item] for item in near) or None,
-        hint=f"embedcache backbones --search {name.model.split('.')[0]}",
+        expected=", ".join(models[item] for item in near) or None,
+        hint=f"embedcache backbones --search {_untagged(name.model)}",
     )
+
+
+def unknown_weights(name: BackboneName, known: Iterable[str]) -> BackboneError:
+    """An error that lists the weights of a model, the nearest first.
+
+    Args:
+        name: What was asked for.
+        known: Full names of this model, tags included.
+    """
+    names = list(known)
+    near = difflib.get_close_matches(str(name), names, n=len(names) or 1, cutoff=0)
+    return BackboneError(
+        "no such weights for this model" if name.tag else "this model needs a tag for its weights",
+        got=str(name),
+        expected=", ".join(near[:8]) + (", …" if len(near) > 8 else "") or None,
+        hint=f"embedcache backbones --search {_untagged(name.model)}",
+    )
+
+
+def _untagged(name: str) -> str:
+    return name.partition(":")[0].partition(".")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from embedcache.cli.console import print_json
 from embedcache.cli.options import common_options
 
 __all__ = ["backbones"]
@@ -15,29 +16,34 @@ __all__ = ["backbones"]
     "--most",
     type=click.IntRange(min=1),
     default=40,
+    metavar="N",
     show_default=True,
     help="Names to describe; each is built without memory to count its parameters.",
 )
 @common_options
 def backbones(*, search: str | None, most: int, as_json: bool, quiet: bool) -> None:  # noqa: ARG001  # nothing to silence
-    """List backbones: dimension, input size, parameters, and whether weights are here.
+    """List backbones, and whether their weights are on this machine.
 
-    Without --search, a few of each source that are known to be good.
+    With embedding dimension D, input size in pixels and parameters. Without
+    --search, a few of each source that are known to be good.
     """
+    from dataclasses import asdict
     from itertools import islice
 
-    from embedcache.backbones.listing import list_backbones
-    from embedcache.cli.console import print_json
+    from embedcache.backbones.listing import list_backbones, search_names
 
-    found = list(islice(list_backbones(search), most))
+    names = search_names(search or "")
+    rows = islice(list_backbones(names), most)
     if as_json:
-        print_json([entry.to_json() for entry in found])
+        print_json([asdict(row) for row in rows])
         return
-    if not found:
+    if not names:
         click.echo(f"no backbone's name contains {search!r}")
         return
-    click.echo(f"{'name':<52}{'D':>6}{'input':>6}{'params':>8}  here")
-    for entry in found:
-        parameters = f"{entry.parameters / 1e6:.1f} M"
-        here = "yes" if entry.is_local else "no"
-        click.echo(f"{entry.name:<52}{entry.dim:>6}{entry.image_size:>6}{parameters:>8}  {here}")
+    click.echo(f"{'name':<46}{'D':>6}{'input':>9}{'params':>9}  here")
+    for row in rows:
+        parameters = f"{row.parameters / 1e6:.1f} M"
+        here = "yes" if row.is_local else "no"
+        click.echo(f"{row.name:<46}{row.dim:>6}{row.image_size:>9}{parameters:>9}  {here}")
+    if len(names) > most:
+        click.echo(f"… of {len(names):,} names; --most {len(names)} shows all")
