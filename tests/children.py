@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
@@ -18,6 +22,19 @@ def give_up_rights() -> None:
     """
     if os.getuid() == 0:
         os.setuid(65534)
+
+
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that other users can reach: pytest's own are closed to them."""
+    path = Path(tempfile.mkdtemp())
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]:
+            folder.chmod(0o755)
+        shutil.rmtree(path)
 
 
 def start(code: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:

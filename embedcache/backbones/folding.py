@@ -38,8 +38,7 @@ def fold(module: nn.Module, example: Tensor) -> nn.Module | None:
         return None
     folded = copy.deepcopy(module)
     with torch.no_grad():
-        expected = module(example)
-        pairs = _find_pairs(folded, example)
+        expected, pairs = _watch(folded, example)
         places = _places(folded)
         for convolution, norm in pairs:
             if len(places[norm]) == 1:
@@ -50,8 +49,10 @@ def fold(module: nn.Module, example: Tensor) -> nn.Module | None:
     return folded if pairs and difference <= TOLERANCE * expected.abs().max() else None
 
 
-def _find_pairs(module: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Convolutions whose output goes straight into a batch norm, each called once."""
+def _watch(
+    module: nn.Module, example: Tensor
+) -> tuple[Tensor, list[tuple[nn.Conv2d, nn.BatchNorm2d]]]:
+    """The output, and convolutions whose own goes straight into a batch norm, each called once."""
     outputs: dict[int, tuple[nn.Conv2d, Tensor, int]] = {}
     pairs = []
     calls: Counter[nn.Module] = Counter()
@@ -74,11 +75,11 @@ def _find_pairs(module: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.
         elif isinstance(part, nn.BatchNorm2d) and _is_foldable(part):
             hooks.append(part.register_forward_pre_hook(before_norm))
     try:
-        module(example)
+        result: Tensor = module(example)
     finally:
         for hook in hooks:
             hook.remove()
-    return [
+    return result, [
         (convolution, norm)
         for convolution, norm in pairs
         if convolution is not None and calls[convolution] == calls[norm] == 1

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -164,7 +164,7 @@ def _resize(model: str, tower: Any, image_size: int) -> nn.Module:
     try:
         if hasattr(tower, "set_input_size"):
             tower.set_input_size(image_size)
-            return _only_embedding(tower)
+            return cast("nn.Module", tower)
         whole = _create(model, force_image_size=image_size)
         state = {f"{_PREFIX}{key}": value for key, value in tower.state_dict().items()}
         resize_pos_embed(state, whole)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -61,7 +62,8 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightFile]:
 def _read_pickled(path: Path) -> Any:
     mapped = zipfile.is_zipfile(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
+        with warnings.catch_warnings(action="ignore"):  # on protocols that it may not know
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
     except (
         UnpicklingError,
         RuntimeError,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,9 +16,9 @@ import click
 from embedcache.reports.escape import printable
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress
 
-__all__ = ["Console", "print_json", "watch"]
+__all__ = ["Console", "print_json", "shown", "watch"]
 
 
 class Console:
@@ -29,7 +32,7 @@ class Console:
     def __init__(self, *, quiet: bool, bar: Progress | None = None) -> None:
         self._quiet = quiet
         self._bar = bar
-        self._task: TaskID | None = None
+        self._task = None if bar is None else bar.add_task("", total=None, text="starting", left="")
 
     def note(self, text: str) -> None:
         """A sentence that a person should read."""
@@ -42,20 +45,22 @@ class Console:
 
     def status(self, text: str) -> None:
         """What is being computed, while it is."""
-        if self._bar is not None:
-            if self._task is None:
-                self._task = self._bar.add_task("", total=None, rate="")
-            self._bar.update(self._task, rate=text)
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, text=printable(text))
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar."""
-        if self._bar is None:
+        if self._bar is None or self._task is None:
             return
-        if self._task is None:
-            self._task = self._bar.add_task("", total=total, rate="")
-        speed = self._bar.tasks[self._task].speed
-        rate = f"{speed:,.0f} images/s" if speed else ""
-        self._bar.update(self._task, completed=done, rate=rate)
+        self._bar.update(self._task, completed=done, total=total)
+        task = self._bar.tasks[self._task]
+        rate = f"  {task.speed:,.0f} images/s" if task.speed else ""
+        left = task.time_remaining
+        self._bar.update(
+            self._task,
+            text=f"{done:,}/{total:,}{rate}",
+            left="" if left is None else f"{timedelta(seconds=left)} left",
+        )
 
 
 @contextlib.contextmanager
@@ -65,26 +70,22 @@ def watch(*, quiet: bool) -> Iterator[Console]:
         yield Console(quiet=quiet)
         return
     from rich.console import Console as RichConsole
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+        TextColumn("{task.fields[left]}"),
         console=RichConsole(stderr=True),
         transient=True,
     ) as bar:
         yield Console(quiet=False, bar=bar)
+
+
+def shown(path: Path) -> str:
+    """A path as a shell takes it back, and safe on a terminal."""
+    return printable(shlex.quote(str(path)))
 
 
 def print_json(value: Any) -> None:

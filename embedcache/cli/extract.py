@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
     backbone_options,
     cache_dir_option,
@@ -18,7 +19,7 @@ from embedcache.cli.options import (
 if TYPE_CHECKING:
     from embedcache.extraction.records import Estimate, ExtractResult
 
-__all__ = ["extract"]
+__all__ = ["extract", "result_text"]
 
 
 @click.command()
@@ -28,7 +29,10 @@ __all__ = ["extract"]
 @cache_dir_option
 @click.option("--name", metavar="NAME", help="Name of the data set's folder under the root.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), help="Only N images, spread evenly over the source."
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Only N images, spread evenly over the source.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be done and how long it would take.")
 @click.option("--overwrite", is_flag=True, help="Embed everything again, whatever is cached.")
@@ -47,7 +51,7 @@ __all__ = ["extract"]
 @compute_options
 @common_options
 def extract(source: Path, *, as_json: bool, quiet: bool, dry_run: bool, **options: Any) -> int:
-    """Pass the images of SOURCE through a frozen backbone, into the cache.
+    """Embed the images of SOURCE, each exactly once, into the cache.
 
     SOURCE is a folder of class folders, the same under train/, val/ and test/, a
     folder without labels, or a CSV or Parquet manifest.
@@ -55,7 +59,6 @@ def extract(source: Path, *, as_json: bool, quiet: bool, dry_run: bool, **option
     Nothing is computed twice: images that are cached already, under any name, are
     reused, and an extraction that was interrupted goes on where it stopped.
     """
-    from embedcache.cli.console import print_json, watch
     from embedcache.workflows.extract import estimate_source, extract_source
 
     with watch(quiet=quiet or as_json) as console:
@@ -66,11 +69,12 @@ def extract(source: Path, *, as_json: bool, quiet: bool, dry_run: bool, **option
     if dry_run:
         print_json(estimate.to_json()) if as_json else click.echo(_estimate_text(estimate))
         return 0
-    print_json(result.to_json()) if as_json else click.echo(_result_text(result))
+    print_json(result.to_json()) if as_json else click.echo(result_text(result))
     return 3 if result.rejected else 0
 
 
-def _result_text(result: ExtractResult) -> str:
+def result_text(result: ExtractResult) -> str:
+    """What an extraction did, and the next command."""
     from embedcache.storage.publish import human_bytes
 
     rate = f" ({result.embedded / result.seconds:,.1f} images/s)" if result.embedded else ""
@@ -83,11 +87,11 @@ def _result_text(result: ExtractResult) -> str:
     lines = [
         f"{result.rows:,} rows: {', '.join(parts)}, in {result.seconds:.1f} s{rate}",
         *result.advice,
-        f"cache ({human_bytes(result.bytes)}): {result.cache}",
+        f"cache ({human_bytes(result.bytes)}): {shown(result.cache)}",
     ]
     if result.rejected:
-        lines.append(f"rejects: embedcache inspect --rejects {result.cache}")
-    lines.append(f"next:    embedcache fit-head {result.cache}")
+        lines.append(f"rejects: embedcache inspect --rejects {shown(result.cache)}")
+    lines.append(f"next:    embedcache fit-head {shown(result.cache)}")
     return "\n".join(lines)
 
 
@@ -104,7 +108,7 @@ def _estimate_text(estimate: Estimate) -> str:
         [
             f"{estimate.rows:,} images: {cached}, {missing}{speed}",
             *estimate.advice,
-            f"cache (about {human_bytes(estimate.bytes)}): {estimate.cache}",
+            f"cache (about {human_bytes(estimate.bytes)}): {shown(estimate.cache)}",
         ]
     )
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
 
-__all__ = ["fit_head"]
+if TYPE_CHECKING:
+    from embedcache.workflows.fit import Run
+
+__all__ = ["fit_head", "run_text"]
 
 
 @click.command("fit-head")
@@ -33,6 +37,7 @@ __all__ = ["fit_head"]
     "--c",
     "cs",
     type=click.FloatRange(min=0, min_open=True),
+    metavar="C",
     multiple=True,
     help="Exactly this C (repeatable), instead of a grid that finds its range.",
 )
@@ -56,9 +61,7 @@ def fit_head(
     only; every score comes with its 95 % interval and beside the majority baseline.
     The head, its report and its rows go to a new folder under runs/.
     """
-    from embedcache.cli.console import print_json, watch
     from embedcache.heads.json_records import dump_record
-    from embedcache.reports.fit_text import fit_text
     from embedcache.store.catalog import cache_root, choose_cache
     from embedcache.workflows import fit
 
@@ -72,6 +75,13 @@ def fit_head(
     if as_json:
         print_json({"run": str(run.path), "report": json.loads(dump_record(run.report))})
         return
-    click.echo(fit_text(run.report))
-    click.echo(f"run:     {run.path}")
-    click.echo(f"next:    embedcache predict {run.path.name} IMAGES…")
+    click.echo(run_text(run, options["runs_dir"]))
+
+
+def run_text(run: Run, runs_dir: Path | None) -> str:
+    """The report, where the run lies, and the next command."""
+    from embedcache.reports.fit_text import fit_text
+
+    name = run.path.name if runs_dir is None else shown(run.path)
+    next_ = f"next:    embedcache predict {name} IMAGES…"
+    return f"{fit_text(run.report)}\nrun:     {shown(run.path)}\n{next_}"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from embedcache.cli.console import print_json
 from embedcache.cli.options import cache_dir_option, common_options
+from embedcache.reports.escape import printable
 
 if TYPE_CHECKING:
     from embedcache.store.cache import FeatureCache
@@ -30,13 +32,12 @@ def inspect(
     as_json: bool,
     quiet: bool,  # noqa: ARG001  # there is nothing to silence
 ) -> None:
-    """Show what CACHE holds: identity, numerics, classes, rejects, environment, licences.
+    """Show what CACHE holds, and where it came from.
 
-    Without CACHE, the newest one.
+    That is: identity, numerics, environment, counts per class and split, rejects by
+    reason, size and licences. Without CACHE, the newest one.
     """
-    from embedcache.cli.console import print_json
     from embedcache.reports.cache_summary import cache_text, describe_cache
-    from embedcache.reports.escape import printable
     from embedcache.store.cache import FeatureCache
     from embedcache.store.catalog import cache_root, choose_cache
 

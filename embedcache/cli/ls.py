@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from embedcache.cli.console import print_json
 from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
+from embedcache.reports.escape import printable
 
 __all__ = ["ls"]
 
@@ -16,16 +18,15 @@ __all__ = ["ls"]
 @runs_dir_option
 @common_options
 def ls(*, cache_dir: Path | None, runs_dir: Path | None, as_json: bool, quiet: bool) -> None:  # noqa: ARG001  # nothing to silence
-    """List all caches and runs with their sizes, and say what is stale."""
-    from embedcache.cli.console import print_json
-    from embedcache.reports.escape import printable
+    """List all caches and runs, their sizes, and what is stale."""
     from embedcache.runs.folder import runs_root
     from embedcache.storage.publish import human_bytes
     from embedcache.store.catalog import cache_root
     from embedcache.workflows.inventory import caches, runs
 
     root, folder = cache_root(cache_dir), runs_root(runs_dir)
-    cache_entries, run_entries = caches(root), runs(folder)
+    cache_entries = caches(root)
+    run_entries = runs(folder, cache_entries)
     if as_json:
         print_json(
             {
@@ -44,7 +45,7 @@ def ls(*, cache_dir: Path | None, runs_dir: Path | None, as_json: bool, quiet: b
         click.echo("  none yet; embedcache extract SOURCE makes one")
     click.echo(f"runs under {folder}")
     for run in run_entries:
-        state = "" if run.state == "ok" else f": {printable(run.state)}"
-        click.echo(f"  {printable(run.path.name)}{state}")
+        click.echo(f"  {printable(run.path.name)}")
+        click.echo(f"    {human_bytes(run.bytes)}, {printable(run.state)}")
     if not run_entries:
         click.echo("  none yet; embedcache fit-head makes one")

@@ -6,8 +6,9 @@ that help costs nothing.
 
 from __future__ import annotations
 
+import difflib
 import importlib
-import os
+import io
 import signal
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,24 @@ COMMANDS = {
 }
 """Where each command lives; in the order of a first day's work."""
 
+_LIST_ITEM = "\n" + " " * 14
+"""How errors list several things: the only line break that may stand in a field."""
+
+_HELP = """Embed labelled images once; fit classifiers on the cached features in seconds.
+
+\b
+  embedcache extract photos/ --backbone bundled/efficientnet_lite0
+  embedcache fit-head --model logreg
+
+The first command passes every image through a frozen backbone and writes its
+features to an HDF5 cache. The second fits and evaluates a classifier on them,
+again and again, without the backbone.
+
+Exit codes: 0 fine, 2 usage, 3 some inputs rejected, 4 cache invalid or stale,
+5 storage, 6 locked, 130 and 143 interrupted.
+"""
+# Not a docstring: click's mark for a verbatim paragraph is a control character.
+
 
 class _LazyGroup(click.Group):
     """A group that imports a command when it is asked for."""
@@ -49,23 +68,24 @@ class _LazyGroup(click.Group):
         assert isinstance(command, click.Command)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=_LazyGroup,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="embedcache", prog_name="embedcache")
 def cli() -> None:
-    r"""Embed labelled images once; fit classifiers on the cached features in seconds.
-
-    \b
-      embedcache extract photos/ --backbone bundled/efficientnet_lite0
-      embedcache fit-head --model logreg
-
-    The first command passes every image through a frozen backbone and writes its
-    features to an HDF5 cache. The second fits and evaluates a classifier on them,
-    again and again, without the backbone.
-
-    Exit codes: 0 fine, 2 usage, 3 some inputs rejected, 4 cache invalid or stale,
-    5 storage, 6 locked, 130 and 143 interrupted.
-    """
+    """The group of all commands."""
 
 
 class _Terminated(BaseException):
@@ -82,26 +102,32 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         code = cli.main(args=arguments, prog_name="embedcache", standalone_mode=False)
     except EmbedcacheError as error:
-        click.echo(f"error: {_shown(error)}", err=True)
+        click.echo(f"error: {_escaped(error)}", err=True)
         code = error.exit_code
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        click.echo("\n".join(map(printable, text.getvalue().splitlines())), err=True)
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\ninterrupted; the same command goes on from here", err=True)
+        # click has ended the line that ^C is on.
+        click.echo("interrupted; the same command goes on from here", err=True)
         code = 128 + signal.SIGINT
     except _Terminated:
         click.echo("\nterminated; the same command goes on from here", err=True)
         code = 128 + signal.SIGTERM
-    except BrokenPipeError:
-        # The reader, `head` for one, has seen enough; Python must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 128 + signal.SIGPIPE
     sys.exit(code or 0)
 
 
-def _shown(error: EmbedcacheError) -> str:
-    return "\n".join(printable(line) for line in str(error).split("\n"))
+def _escaped(error: EmbedcacheError) -> str:
+    """The error's text, in which no file name can forge a line."""
+
+    def escaped(text: str) -> str:
+        return _LIST_ITEM.join(map(printable, text.split(_LIST_ITEM)))
+
+    fields = {name: getattr(error, name) for name in ("where", "got", "expected", "hint")}
+    shown = {name: escaped(text) for name, text in fields.items() if text is not None}
+    return str(EmbedcacheError(escaped(error.what), **shown))
 
 
 if __name__ == "__main__":

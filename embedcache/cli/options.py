@@ -16,7 +16,7 @@ __all__ = [
     "cache_dir_option",
     "common_options",
     "compute_options",
-    "json_option",
+    "device_option",
     "runs_dir_option",
     "source_options",
 ]
@@ -36,7 +36,14 @@ runs_dir_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of runs.  [default: EMBEDCACHE_RUNS_DIR, else ./runs]",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    metavar="NAME",
+    help="Where the backbone runs: cpu, cuda, cuda:1, mps.",
+)
+_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _quiet_option = click.option("-q", "--quiet", is_flag=True, help="No notes and no progress.")
 
 
@@ -49,7 +56,7 @@ def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Comm
     return decorate
 
 
-common_options = _all(config_option, json_option, _quiet_option)
+common_options = _all(config_option, _json_option, _quiet_option)
 """`--config`, `--json`, `--quiet`."""
 
 source_options = _all(
@@ -86,8 +93,17 @@ backbone_options = _all(
         type=click.Path(path_type=Path, dir_okay=False),
         help="Local .safetensors or .pth file for the architecture.",
     ),
-    click.option("--image-size", type=click.IntRange(min=8), help="Input side in pixels."),
-    click.option("--pooling", metavar="NAME", help="How positions become one vector."),
+    click.option(
+        "--image-size",
+        type=click.IntRange(min=8),
+        metavar="N",
+        help="Input side in pixels.  [default: the weights' own]",
+    ),
+    click.option(
+        "--pooling",
+        metavar="NAME",
+        help="How positions become one vector, where the model leaves a choice.",
+    ),
     click.option(
         "--precision",
         type=click.Choice(["float32", "bfloat16", "float16"]),
@@ -106,10 +122,20 @@ backbone_options = _all(
 """Which backbone, and what its features depend on."""
 
 compute_options = _all(
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps."),
-    click.option("-b", "--batch-size", type=click.IntRange(min=1), help="Images per forward pass."),
+    device_option,
     click.option(
-        "-j", "--num-workers", type=click.IntRange(min=1), help="Threads that read and decode."
+        "-b",
+        "--batch-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Images per forward pass.  [default: what suits the device]",
+    ),
+    click.option(
+        "-j",
+        "--num-workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Threads that read and decode.  [default: one per core]",
     ),
 )
 """How fast; never part of the cache's identity."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
+from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
     cache_dir_option,
     common_options,
     compute_options,
     runs_dir_option,
 )
+from embedcache.errors import UsageError
 
 __all__ = ["predict"]
 
@@ -29,6 +32,7 @@ __all__ = ["predict"]
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
+    metavar="K",
     default=1,
     show_default=True,
     help="Classes to name for each image, with their probabilities.",
@@ -54,10 +58,6 @@ def predict(
     the run's own backbone, preprocessing and precision; cached features are reused.
     With --json and --output, prints one object that counts what was done.
     """
-    import sys
-
-    from embedcache.cli.console import print_json, watch
-    from embedcache.errors import UsageError
     from embedcache.reports.predictions import prediction_writer
     from embedcache.workflows.predict import Predictor
 
@@ -85,5 +85,5 @@ def predict(
         print_json({"predicted": count - rejected, "rejected": rejected, "output": str(output)})
     elif output is not None and not quiet:
         left_out = f", {rejected:,} rejected" if rejected else ""
-        click.echo(f"{count - rejected:,} images classified{left_out}: {output.absolute()}")
+        click.echo(f"{count - rejected:,} images classified{left_out}: {shown(output.absolute())}")
     return 3 if rejected else 0

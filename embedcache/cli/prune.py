@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from embedcache.cli.console import print_json, shown
 from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
 
 __all__ = ["prune"]
@@ -24,8 +25,6 @@ def prune(
     That is: temporary files whose writer is gone, shards of images that are gone,
     and caches whose source is gone and whose backbone no run uses.
     """
-    from embedcache.cli.console import print_json
-    from embedcache.reports.escape import printable
     from embedcache.runs.folder import runs_root
     from embedcache.storage.publish import human_bytes
     from embedcache.store.catalog import cache_root
@@ -41,7 +40,7 @@ def prune(
     if not quiet:
         for leftover in found:
             size = human_bytes(leftover.bytes)
-            click.echo(f"{printable(str(leftover.path))} ({size}): {leftover.reason}")
+            click.echo(f"{shown(leftover.path)} ({size}): {leftover.reason}")
     total = human_bytes(sum(leftover.bytes for leftover in found))
     if really:
         click.echo(f"deleted {len(found):,} leftovers, {total}")

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from embedcache.cli.options import cache_dir_option, common_options
+from embedcache.cli.console import print_json, shown, watch
+from embedcache.cli.options import cache_dir_option, common_options, device_option
+from embedcache.reports.escape import printable
 
 if TYPE_CHECKING:
     from embedcache.workflows.verify import Verification
@@ -22,11 +24,12 @@ __all__ = ["verify"]
     type=click.IntRange(min=0),
     default=8,
     show_default=True,
+    metavar="N",
     help="Random rows to embed again from their images.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of rows.")
 @click.option("--repair", is_flag=True, help="Embed damaged rows again, and only those.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@device_option
 @cache_dir_option
 @common_options
 def verify(
@@ -40,11 +43,11 @@ def verify(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Check every sum of CACHE, and recompute some rows and the golden record.
+    """Check CACHE: every sum, some rows, the golden record.
 
-    Without CACHE, the newest one. Exits 4 if anything is wrong.
+    Rows and golden record are recomputed, where the images and the backbone are
+    here. Without CACHE, the newest one. Exits 4 if anything is wrong.
     """
-    from embedcache.cli.console import print_json, watch
     from embedcache.store.catalog import cache_root, choose_cache
     from embedcache.workflows import verify as workflow
 
@@ -64,13 +67,11 @@ def verify(
 
 
 def _text(report: Verification) -> str:
-    from embedcache.reports.escape import printable
-
-    lines = [f"{report.rows:,} rows: {report.cache}"]
+    lines = [f"{report.rows:,} rows: {shown(report.cache)}"]
     if report.damaged:
         lines += [
             f"DAMAGED: the features of {report.damaged:,} rows fail their sums",
-            f"next:    embedcache verify --repair {report.cache}",
+            f"next:    embedcache verify --repair {shown(report.cache)}",
         ]
     else:
         lines.append("sums: all tables and features are as they were written")

@@ -62,7 +62,7 @@ class GoldenClaim:
                 "record": dict(record),
                 "environment": dict(where),
                 "numerics": list(numerics),
-            } if len(value) == 3:
+            } if len(value) == 3 and all(isinstance(entry, dict) for entry in numerics):
                 return cls(record, where, tuple(Numerics.from_json(entry) for entry in numerics))
         raise ValueError("not a golden claim")
 

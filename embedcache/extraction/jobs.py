@@ -230,7 +230,7 @@ def stopped_by(reject: Reject) -> RejectedInputsError:
 def _stored(
     vector: NDArray[np.float32], dtype: np.dtype[np.floating], id_: bytes
 ) -> NDArray[np.floating]:
-    limit = np.finfo(dtype).max
+    limit = float(np.finfo(dtype).max)  # a float16 would have `largest` rounded to it first
     largest = float(np.abs(vector).max())
     if largest > limit:
         raise FeatureOverflowError(

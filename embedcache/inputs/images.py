@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import io
+import logging
 import re
 import struct
 import warnings
@@ -37,6 +38,9 @@ DECODE_CONTRACT = "rgb8-1"
 
 MAX_PIXELS = 89_478_485
 """Pillow's bomb limit: a quarter of a gigabyte of RGB. Here more is refused, not warned of."""
+
+# Pillow logs errors of damaged TIFF files; without any handler they would go to stderr.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 # An allow-list: Pillow hands EPS to Ghostscript, and rare decoders are rarely audited.
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF")

@@ -5,6 +5,7 @@ Signatures: https://en.wikipedia.org/wiki/List_of_file_signatures
 
 from __future__ import annotations
 
+import codecs
 import zlib
 
 __all__ = ["check_png_sums", "describe"]
@@ -24,7 +25,6 @@ _UNSUPPORTED = {
     b"\xc5\xd0\xd3\xc6": "EPS",
     b"8BPS": "Photoshop",
     b"\x00\x00\x01\x00": "Windows icon",
-    b"\x00\x00\x02\x00": "Windows cursor",
     b"SIMPLE  =": "FITS",
     b"DDS ": "DirectDraw surface",
     b"qoif": "QOI",
@@ -40,7 +40,6 @@ _DECODABLE = {
     b"\xff\xd8": "JPEG",
     b"\x89PNG": "PNG",
     b"GIF8": "GIF",
-    b"RIFF": "WebP",
     b"II*\x00": "TIFF",
     b"MM\x00*": "TIFF",
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
@@ -89,6 +88,8 @@ def describe(data: bytes) -> tuple[str, str]:
     for start, text in _NO_IMAGE.items():
         if data.startswith(start):
             return "NOT_AN_IMAGE", text
+    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        return "CORRUPT", "WebP whose header is damaged or cut short"
     for start, text in _DECODABLE.items():
         if data.startswith(start):
             return "CORRUPT", f"{text} whose header is damaged or cut short"
@@ -101,9 +102,18 @@ def _describe_text(head: bytes) -> tuple[str, str]:
         return "UNSUPPORTED_FORMAT", "SVG: convert it to PNG or JPEG"
     if lowered.startswith((b"<!doctype html", b"<html", b"<head", b"<body")):
         return "NOT_AN_IMAGE", "an HTML page: the download went wrong"
-    if all(byte >= 32 or byte in b"\t\r\n\f" for byte in head):
+    if _is_text(head):
         return "NOT_AN_IMAGE", "text"
     return "NOT_AN_IMAGE", f"no known image format begins with {head[:8].hex(' ')}"
+
+
+def _is_text(head: bytes) -> bool:
+    """Whether bytes are UTF-8, but for a last character cut in two, without control codes."""
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return bool(text) and all(letter.isprintable() or letter.isspace() for letter in text)
 
 
 def check_png_sums(data: bytes) -> str | None:

@@ -15,9 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from embedcache.errors import MissingExtraError
-from embedcache.storage.publish import make_dir, write_atomic
+from embedcache.storage.publish import (
+    make_dir,
+    publish,
+    storage_errors,
+    temporary_path,
+    write_atomic,
+)
 
-__all__ = ["PUBLISHED", "DemoData", "prepare_demo"]
+__all__ = ["PUBLISHED", "prepare_demo"]
 
 PUBLISHED = (("SVM on hand-crafted features", 82.44), ("fine-tuned CNN", 88.42))
 """Accuracies in percent that the paper reports, on a quarter of the cells held out."""
@@ -26,40 +32,43 @@ _TEST_SHARE = 0.25
 _DEFECTIVE_FROM = 0.5
 """A cell is called defective when the experts gave it at least an even chance."""
 
-
 _LICENSE = b"CC BY-NC-SA 4.0: elpv-dataset, Deitsch et al. 2019\n"
 
 
-class DemoData:
-    """Where the demo's data lies.
-
-    Attributes:
-        manifest: CSV with path, label and split.
-        root: Folder that its paths are relative to.
-    """
-
-    def __init__(self, manifest: Path, root: Path) -> None:
-        self.manifest = manifest
-        self.root = root
-
-
-def prepare_demo(cache_root: Path) -> DemoData:
+def prepare_demo(cache_root: Path) -> Path:
     """Write the manifest of the solar cells; the pictures stay where pip put them.
 
     A quarter of the cells is for the test, drawn within each of the experts' four
-    grades, as the published figures were.
+    grades, the same cells every time.
 
     Args:
-        cache_root: The manifest goes to `demo/elpv.csv` under it.
+        cache_root: The manifest goes to `demo/elpv.csv` under it, beside a link to the
+            pictures: its paths then need no root, wherever the environment is.
+
+    Returns:
+        The manifest: path, label and split.
 
     Raises:
         MissingExtraError: The package with the pictures is not installed.
+        StorageError: The cache root is not writable.
     """
     package = find_spec("elpv_dataset")
     if package is None or not package.submodule_search_locations:
         raise MissingExtraError("the demo's pictures are not installed", extra="demo")
-    root = Path(package.submodule_search_locations[0]) / "data"
-    rows = [line.split() for line in (root / "labels.csv").read_text().splitlines() if line.strip()]
+    data = Path(package.submodule_search_locations[0]) / "data"
+    manifest = cache_root / "demo" / "elpv.csv"
+    make_dir(manifest.parent)
+    _link(manifest.with_name("elpv"), data)
+    content = _manifest((data / "labels.csv").read_text())
+    if not manifest.exists() or manifest.read_bytes() != content:
+        write_atomic(manifest, content)
+        write_atomic(manifest.with_name("LICENSE"), _LICENSE)
+    return manifest
+
+
+def _manifest(grades_text: str) -> bytes:
+    """The manifest as CSV, from lines `path grade type`; a grade is 0, ⅓, ⅔ or 1."""
+    rows = [line.split() for line in grades_text.splitlines() if line.strip()]
     grades = np.array([float(row[1]) for row in rows])
     is_test = np.zeros(len(rows), bool)
     generator = np.random.default_rng(0)
@@ -71,11 +80,15 @@ def prepare_demo(cache_root: Path) -> DemoData:
     writer.writerow(["path", "label", "split"])
     for (path, *_), grade, test in zip(rows, grades, is_test, strict=True):
         label = "defective" if grade >= _DEFECTIVE_FROM else "functional"
-        writer.writerow([path, label, "test" if test else "train"])
-    manifest = cache_root / "demo" / "elpv.csv"
-    make_dir(manifest.parent)
-    data = text.getvalue().encode()
-    if not manifest.exists() or manifest.read_bytes() != data:
-        write_atomic(manifest, data)
-        write_atomic(manifest.with_name("LICENSE"), _LICENSE)
-    return DemoData(manifest, root)
+        writer.writerow([f"elpv/{path}", label, "test" if test else "train"])
+    return text.getvalue().encode()
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make `link` lead to `target`, also where it led elsewhere."""
+    if link.is_symlink() and link.readlink() == target:
+        return
+    temporary = temporary_path(link)
+    with storage_errors(link):
+        temporary.symlink_to(target, target_is_directory=True)
+        publish(temporary, link)

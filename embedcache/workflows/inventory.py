@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from embedcache.store.catalog import find_caches
 __all__ = ["CacheEntry", "Leftover", "RunEntry", "caches", "delete", "leftovers", "runs"]
 
 _YOUNG_SECONDS = 3600
-"""A temporary file that was touched within the hour may belong to a process elsewhere."""
+"""What was touched within the hour may belong to a process that is still at work."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class CacheEntry:
         dim: D.
         bytes: Size of the file.
         source: Where its images came from.
+        content: Digest of its rows, empty where there are none to read.
         state: `ok`, or what is stale, unfinished or wrong.
     """
 
@@ -42,6 +44,7 @@ class CacheEntry:
     dim: int
     bytes: int
     source: str
+    content: str
     state: str
 
     def to_json(self) -> dict[str, Any]:
@@ -51,12 +54,24 @@ class CacheEntry:
 
 @dataclass(frozen=True)
 class RunEntry:
-    """One run folder, by what it was fitted on."""
+    """One run folder.
+
+    Attributes:
+        path: Absolute.
+        model: Of its head, empty where that cannot be read.
+        backbone: Name of the backbone whose features it takes.
+        identity: Digest of that backbone's identity.
+        content: Digest of the rows that it was fitted on.
+        bytes: Size of the folder.
+        state: `ok`, or what is stale or wrong.
+    """
 
     path: Path
     model: str
     backbone: str
     identity: str
+    content: str
+    bytes: int
     state: str
 
     def to_json(self) -> dict[str, Any]:
@@ -83,7 +98,9 @@ def caches(root: Path) -> list[CacheEntry]:
     for work in sorted(root.glob("*/.*.work")):
         path = work.with_name(work.name[1:].removesuffix(".work") + ".h5")
         if not path.exists():
-            entries.append(CacheEntry(path, "", 0, 0, _size(work), "", "unfinished: extract again"))
+            entries.append(
+                CacheEntry(path, "", 0, 0, _size(work), "", "", "unfinished: extract again")
+            )
     return entries
 
 
@@ -92,44 +109,65 @@ def _cache_entry(path: Path) -> CacheEntry:
     try:
         cache = FeatureCache(path)
     except EmbedcacheError as error:
-        return CacheEntry(path, "", 0, 0, size, "", f"invalid: {error.what}")
+        return CacheEntry(path, "", 0, 0, size, "", "", f"invalid: {error.what}")
     source = cache.meta.source.location
     state = "ok"
     if not os.path.exists(source):
         state = "source is gone"
     elif path.with_name(f".{path.stem}.work").exists():
         state = "unfinished update: extract again"
-    return CacheEntry(path, cache.meta.backbone.name, len(cache), cache.dim, size, source, state)
+    return CacheEntry(
+        path,
+        cache.meta.backbone.name,
+        len(cache),
+        cache.dim,
+        size,
+        source,
+        cache.content_digest,
+        state,
+    )
 
 
-def runs(root: Path) -> list[RunEntry]:
-    """Every run in the runs folder."""
+def runs(root: Path, caches: Iterable[CacheEntry]) -> list[RunEntry]:
+    """Every run in the runs folder; it is stale where none of `caches` has its rows any more."""
+    contents = {cache.content for cache in caches}
     entries = []
     for path in list_runs(root):
         try:
             head = Head.load(path)
         except EmbedcacheError as error:
-            entries.append(RunEntry(path, "", "", "", f"invalid: {error.what}"))
-        else:
-            entries.append(RunEntry(path, head.model, head.backbone, head.identity.digest, "ok"))
+            entries.append(RunEntry(path, "", "", "", "", _size(path), f"invalid: {error.what}"))
+            continue
+        is_fresh = head.content_digest in contents
+        entries.append(
+            RunEntry(
+                path,
+                head.model,
+                head.backbone,
+                head.identity.digest,
+                head.content_digest,
+                _size(path),
+                "ok" if is_fresh else "its cache has changed since or is gone",
+            )
+        )
     return entries
 
 
 def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
     """What can go: abandoned temporary files, finished work, caches without source or run."""
+    pattern = f".*{TEMPORARY_MARK}*"
     found = [
         Leftover(path, _size(path), "temporary, its writer is gone")
-        for folder in (cache_root, runs_root)
-        for path in sorted(folder.rglob(f".*{TEMPORARY_MARK}*"))
-        if is_temporary(path) and _is_abandoned(path)
+        for path in sorted({*cache_root.rglob(pattern), *runs_root.rglob(pattern)})
+        if _is_abandoned(path) and not any(map(is_temporary, path.parents))
     ]
     work_folders = [*cache_root.glob("*/.*.work"), *cache_root.glob("*/.*.overwrite")]
     found += [
         Leftover(work, _size(work), "shards of images that are gone")
         for work in sorted(work_folders)
-        if not (work / "plan.json").exists()
+        if not (work / "plan.json").exists() and not _is_young(work)
     ]
-    used = {run.identity for run in runs(runs_root)}
+    used = {run.identity for run in runs(runs_root, ())}
     for path in find_caches(cache_root):
         try:
             cache = FeatureCache(path)
@@ -152,7 +190,7 @@ def delete(leftover: Leftover) -> None:
 def _is_abandoned(path: Path) -> bool:
     """Whether the process that made a temporary file is surely gone."""
     pid = path.name.rpartition(TEMPORARY_MARK)[2].partition("-")[0]
-    if time.time() - path.lstat().st_mtime < _YOUNG_SECONDS:
+    if _is_young(path):
         return False
     try:
         os.kill(int(pid), 0)
@@ -161,6 +199,10 @@ def _is_abandoned(path: Path) -> bool:
     except (ValueError, PermissionError):
         return False
     return False
+
+
+def _is_young(path: Path) -> bool:
+    return time.time() - path.lstat().st_mtime < _YOUNG_SECONDS
 
 
 def _size(path: Path) -> int:

@@ -1,7 +1,4 @@
-"""Verify a cache: sums, a sample of rows recomputed from the images, the golden record.
-
-With `repair`, rows whose features are damaged are embedded again, and only those.
-"""
+"""Verify a cache: sums, a sample of rows recomputed from the images, the golden record."""
 
 from __future__ import annotations
 
@@ -12,28 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.datasets.source import reopen
-from embedcache.errors import (
-    CacheInvalidError,
-    DriftError,
-    EmbedcacheError,
-    IdentityMismatchError,
-    InputRejectedError,
-)
-from embedcache.extraction.extract import extract, index_dir
-from embedcache.extraction.records import ExtractOptions, Observer, SilentObserver
-from embedcache.extraction.source import BackboneSource
+from embedcache.backbones.base import Backbone
+from embedcache.backbones.golden_record import TOLERANCES, GoldenRecord, check_golden
+from embedcache.errors import DriftError, EmbedcacheError, InputRejectedError
 from embedcache.inputs.files import read_regular
-from embedcache.records.manifest import Manifest
 from embedcache.storage.digests import sha256
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows.repair import check_identity, repair, source_of
 
 __all__ = ["Verification", "repair", "verify"]
 
-_ROW_TOLERANCE = {"float16": 2e-3, "float32": 2e-4}
-"""Largest difference to the largest feature of a row, by stored dtype: half a unit in
-the last place of float16 is 5e-4 of it, and the golden record allows 1e-4 for float32."""
+_ROUNDING = {"float16": 1e-3, "float32": 0.0}
+"""By stored dtype, relative to the largest feature of a row: twice half a unit in the last
+place of float16. What the golden record allows between machines comes on top."""
 
 
 @dataclass
@@ -94,9 +82,9 @@ def verify(
     damaged = cache.damaged_rows()
     report = Verification(cache.path, len(cache), damaged=len(damaged))
     try:
-        source = _source(cache, device, backbone)
+        source = source_of(cache, device, backbone)
+        check_identity(cache, source)
         loaded = source.load()
-        _check_identity(cache, source)
     except EmbedcacheError as error:
         report.notes.append(f"neither rows nor golden record were recomputed: {error.what}")
         return report
@@ -107,88 +95,7 @@ def verify(
     return report
 
 
-def repair(
-    path: Path,
-    *,
-    device: str = "auto",
-    backbone: Backbone | None = None,
-    observer: Observer | None = None,
-) -> int:
-    """Embed the damaged rows of a cache again, from their images.
-
-    Args:
-        path: The cache file.
-        device: Where to embed.
-        backbone: A backbone in memory, for caches that were made with one.
-        observer: Hears how it goes.
-
-    Returns:
-        How many images were embedded.
-
-    Raises:
-        CacheInvalidError: An image of a damaged row is gone or has other bytes now.
-        IdentityMismatchError: The backbone is not the one that made the cache any more.
-    """
-    cache = FeatureCache(path)
-    damaged = cache.damaged_rows()
-    if not len(damaged):
-        return 0
-    source = _source(cache, device, backbone)
-    _check_identity(cache, source)
-    manifest = reopen(cache.meta.source)
-    lost = [cache.ids.text(int(row)) for row in damaged if not _is_unchanged(cache, int(row))]
-    if lost:
-        raise CacheInvalidError(
-            f"{len(lost):,} of {len(damaged):,} damaged rows cannot be repaired: "
-            "their images are gone or have changed",
-            where=path,
-            got=", ".join(lost[:3]),
-            hint=f"embedcache extract {cache.meta.source.location} drops them and keeps the rest",
-        )
-    return _extract_again(cache, manifest, source.load(), observer or SilentObserver())
-
-
-def _extract_again(
-    cache: FeatureCache, manifest: Manifest, backbone: Backbone, observer: Observer
-) -> int:
-    path = cache.path
-    result = extract(
-        manifest,
-        path.parent.name,
-        backbone,
-        ExtractOptions(cache_dir=path.parent.parent),
-        observer,
-    )
-    return result.embedded
-
-
-def _source(cache: FeatureCache, device: str, backbone: Backbone | None) -> BackboneSource:
-    root = cache.path.parent.parent
-    if backbone is not None:
-        return BackboneSource(backbone, index_dir=index_dir(root))
-    try:
-        request = BackboneRequest.from_json(cache.meta.request)
-    except ValueError as error:
-        raise CacheInvalidError(
-            "this cache does not say how to load its backbone", where=cache.path, got=error
-        ) from error
-    return BackboneSource(request, index_dir=index_dir(root), device=device)
-
-
-def _check_identity(cache: FeatureCache, source: BackboneSource) -> None:
-    changes = cache.identity.differences(source.spec.identity)
-    if changes:
-        raise IdentityMismatchError(
-            "the backbone is not the one that made this cache any more",
-            where=cache.path,
-            got="; ".join(changes),
-            hint="embedcache extract makes a new cache for it",
-        )
-
-
 def _golden(cache: FeatureCache, backbone: Backbone) -> str:
-    from embedcache.backbones.golden_record import GoldenRecord, check_golden
-
     if not cache.meta.golden:
         return "not checked"
     try:
@@ -210,14 +117,11 @@ def _image(cache: FeatureCache, row: int) -> bytes | None:
     return data if sha256(data) == cache.sha256[row].tobytes() else None
 
 
-def _is_unchanged(cache: FeatureCache, row: int) -> bool:
-    return _image(cache, row) is not None
-
-
 def _recompute(
     cache: FeatureCache, backbone: Backbone, rows: np.ndarray[Any, Any], report: Verification
 ) -> None:
-    tolerance = _ROW_TOLERANCE[cache.identity.stored_dtype]
+    identity = cache.identity
+    tolerance = TOLERANCES[identity.precision] + _ROUNDING[identity.stored_dtype]
     for row in map(int, rows):
         data = _image(cache, row)
         if data is None:

@@ -48,7 +48,7 @@ _CONTRADICTIONS = {
 @pytest.mark.parametrize("name", _CONTRADICTIONS)
 @pytest.mark.parametrize("verify", [True, False])
 def test_tables_that_contradict_each_other_are_refused(
-    tmp_path: Path, name: str, verify: bool
+    tmp_path: Path, name: str, *, verify: bool
 ) -> None:
     """Codes and offsets are checked even if every sum is right, and also without sums."""
     tables = dataclasses.replace(builders.tables(3), **_CONTRADICTIONS[name])
@@ -166,7 +166,7 @@ def test_forged_records_are_refused(tmp_path: Path, name: str) -> None:
         _forged(_FORGERIES[name]),
         [builders.features(3, 2)],
     )
-    with pytest.raises(CacheInvalidError, match="/meta|numerics list"):
+    with pytest.raises(CacheInvalidError, match=r"/meta|numerics list"):
         FeatureCache(tmp_path / "bad.h5")
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -34,5 +36,5 @@ def test_a_huge_file_is_laid_out_without_touching_its_data() -> None:
         assert offset % ALIGNMENT == 0
         spans.append((offset, offset + int(np.prod(shape)) * dtype.itemsize))
     spans.sort()
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert spans[-1][1] <= skeleton.size

@@ -75,7 +75,7 @@ def _random(shape: tuple[int, int], dtype: str) -> NDArray[np.floating]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(_tables(), st.integers(1, 40), st.sampled_from(["float16", "float32"]), st.integers(1, 70))
 def test_what_is_written_is_read(

@@ -1,0 +1,16 @@
+"""Red and green pictures, and roots for caches and runs."""
+
+from pathlib import Path
+
+import pytest
+from lab import GREEN, RED, Lab, paint
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """Ten red and ten green pictures; nothing is cached or fitted yet."""
+    photos = tmp_path / "photos"
+    for index in range(10):
+        paint(photos / "red" / f"{index}.png", RED, index)
+        paint(photos / "green" / f"{index}.png", GREEN, 100 + index)
+    return Lab(photos, tmp_path / "cache", tmp_path / "runs")

@@ -1,0 +1,138 @@
+"""New images are classified with a run, on features of its own backbone."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import IDENTITY
+from fakes import FakeBackbone
+from lab import GREEN, RED, Lab, paint
+
+from embedcache.errors import CacheInvalidError, DriftError, IdentityMismatchError
+from embedcache.runs.folder import CONFIG
+from embedcache.workflows.fit import Run
+from embedcache.workflows.predict import predict
+
+
+@pytest.fixture
+def run(lab: Lab) -> Run:
+    """A head of red and green."""
+    lab.extract()
+    return lab.fit(cs=(1.0,))
+
+
+def test_cached_rows_are_reused(lab: Lab, run: Run) -> None:
+    """Images of the cache cost no forward pass, also under other names."""
+    moved = lab.photos.parent / "moved"
+    shutil.copytree(lab.photos / "red", moved)
+    backbone = FakeBackbone()
+    found = list(lab.predictor(run, backbone).predict([lab.photos, moved]))
+    assert len(found) == 30
+    assert backbone.passes == 0
+
+
+def test_new_images_are_embedded_and_only_they(lab: Lab, run: Run, tmp_path: Path) -> None:
+    """Three new ones among cached ones cost three forward passes."""
+    for seed in range(3):
+        paint(lab.photos / "red" / f"new {seed}.png", GREEN, 500 + seed)
+    backbone = FakeBackbone()
+    found = list(lab.predictor(run, backbone).predict([lab.photos]))
+    assert backbone.passes == 3
+    assert len(found) == 23
+
+
+def test_reused_and_embedded_rows_get_the_same_answer(lab: Lab, run: Run, tmp_path: Path) -> None:
+    """A prediction does not tell whether its features were cached: both are of the stored dtype."""
+    cached = lab.predictor(run, FakeBackbone()).predict([lab.photos])
+    backbone = FakeBackbone()
+    fresh = predict(run.path, [lab.photos], cache_dir=tmp_path / "empty", backbone=backbone)
+    assert backbone.passes == 20
+    for mine, theirs in zip(cached, fresh, strict=True):
+        assert mine.id == theirs.id
+        np.testing.assert_array_equal(mine.probabilities, theirs.probabilities)
+
+
+def test_answers_are_right_and_in_order(lab: Lab, run: Run, tmp_path: Path) -> None:
+    """Files keep the order and the names in which they were given."""
+    paths = [
+        paint(tmp_path / "b.png", GREEN, 901),
+        paint(tmp_path / "a.png", RED, 902),
+        paint(tmp_path / "c.png", GREEN, 903),
+    ]
+    found = predict(run.path, paths, cache_dir=lab.cache_dir, backbone=FakeBackbone())
+    assert [os.fsdecode(item.id) for item in found] == [str(path) for path in paths]
+    answers = [run.head.classes[int(item.probabilities.argmax())] for item in found]
+    assert answers == ["green", "red", "green"]
+    assert all(item.probabilities.sum() == pytest.approx(1) for item in found)
+
+
+def test_unreadable_images_shift_nothing(lab: Lab, run: Run, tmp_path: Path) -> None:
+    """A reject has no probabilities and a reason; its neighbours keep theirs."""
+    folder = tmp_path / "fresh"
+    paint(folder / "a.png", RED, 911)
+    (folder / "b.png").write_text("no image")
+    paint(folder / "c.png", GREEN, 912)
+    found = list(lab.predictor(run, FakeBackbone()).predict([folder, tmp_path / "gone.png"]))
+    names = [os.path.basename(os.fsdecode(item.id)) for item in found]
+    assert names == ["a.png", "b.png", "c.png", "gone.png"]
+    assert found[1].probabilities is None
+    assert "not an image" in found[1].error
+    assert "missing" in found[3].error
+    answers = [run.head.classes[int(found[row].probabilities.argmax())] for row in (0, 2)]
+    assert answers == ["red", "green"]
+
+
+def test_manifests_are_read_too(lab: Lab, run: Run) -> None:
+    """The ids are the manifest's paths."""
+    table = lab.photos / "some.csv"
+    table.write_text("path\nred/3.png\ngreen/4.png\n")
+    found = list(lab.predictor(run, FakeBackbone()).predict([table]))
+    assert [item.id for item in found] == [b"red/3.png", b"green/4.png"]
+
+
+def test_drift_stops_before_any_answer(lab: Lab, run: Run) -> None:
+    """A machine that computes otherwise does not feed the head."""
+    other = FakeBackbone().with_numerics(device="another")
+    other.drift = 0.1
+    new = paint(lab.photos / "red" / "new.png", RED, 77)
+    with pytest.raises(DriftError, match="has drifted"):
+        list(lab.predictor(run, other).predict([new]))
+    assert other.passes == 0
+
+
+def test_another_machine_without_drift_is_welcome(lab: Lab, run: Run) -> None:
+    """Numerics may differ as long as the golden record is reproduced."""
+    other = FakeBackbone().with_numerics(device="another")
+    new = paint(lab.photos / "red" / "new.png", RED, 77)
+    assert len(list(lab.predictor(run, other).predict([new]))) == 1
+    assert other.passes == 1
+
+
+def test_another_backbone_is_refused_by_field(lab: Lab, run: Run) -> None:
+    """The error names what differs."""
+    other = FakeBackbone(dataclasses.replace(IDENTITY, interpolation="bicubic"))
+    with pytest.raises(IdentityMismatchError) as caught:
+        lab.predictor(run, other)
+    assert caught.value.got == "interpolation: bilinear → bicubic"
+
+
+def test_a_run_without_its_backbone_says_so(lab: Lab, run: Run) -> None:
+    """A damaged configuration is exit code 4, not a traceback."""
+    path = run.path / CONFIG
+    for damage in (b"{", json.dumps({"backbone": {}}).encode(), b'{"backbone": []}'):
+        path.write_bytes(damage)
+        with pytest.raises(CacheInvalidError, match="does not say how to load its backbone"):
+            lab.predictor(run, FakeBackbone())
+
+
+def test_a_damaged_cache_costs_forward_passes_and_no_answer(lab: Lab, run: Run) -> None:
+    """Rows that cannot be believed are embedded again."""
+    (cache,) = lab.cache_dir.glob("*/*.h5")
+    cache.write_bytes(cache.read_bytes()[:-100])
+    backbone = FakeBackbone()
+    assert len(list(lab.predictor(run, backbone).predict([lab.photos]))) == 20
+    assert backbone.passes == 20

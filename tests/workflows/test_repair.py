@@ -1,0 +1,210 @@
+import dataclasses
+import errno
+import os
+import shutil
+from pathlib import Path
+
+import builders
+import hostile
+import numpy as np
+import pytest
+from bench import Bench, add_photos, bench_of_blocks
+from builders import png
+from fakes import FakeBackbone
+
+from embedcache.errors import (
+    CacheInvalidError,
+    DriftError,
+    FeatureOverflowError,
+    IdentityMismatchError,
+    LockedError,
+    StorageError,
+)
+from embedcache.storage.locks import exclusive
+from embedcache.store.cache import FeatureCache
+from embedcache.store.writer import write_cache
+from embedcache.workflows.repair import repair
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Twelve pictures, in blocks of four."""
+    return bench_of_blocks(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def cache(bench: Bench) -> FeatureCache:
+    """The pictures' cache."""
+    return FeatureCache(bench.extract().cache)
+
+
+@pytest.fixture
+def damaged(cache: FeatureCache) -> FeatureCache:
+    """The cache, with the block of rows 4 to 7 damaged; the object has the sound file."""
+    shutil.copy(cache.path, cache.path.with_name("copy"))
+    os.replace(cache.path.with_name("copy"), cache.path)
+    hostile.flip_feature(cache.path, 5)
+    return cache
+
+
+def _names(cache: FeatureCache) -> list[str]:
+    return [cache.ids.text(row) for row in range(4, 8)]
+
+
+def test_only_damaged_rows_are_embedded(damaged: FeatureCache) -> None:
+    """One bad block of four rows costs four images, and the file is as it was before."""
+    backbone = FakeBackbone()
+    assert repair(damaged.path, backbone=backbone) == 4
+    assert backbone.passes == 4
+    repaired = FeatureCache(damaged.path)
+    np.testing.assert_array_equal(repaired.X, damaged.X)
+    assert repaired.tables == damaged.tables
+    assert repaired.content_digest == damaged.content_digest
+    assert repair(damaged.path, backbone=backbone) == 0
+    assert backbone.passes == 4
+
+
+def test_a_sound_cache_is_left_alone(cache: FeatureCache) -> None:
+    """Nothing is written, and no backbone is needed."""
+    status = cache.path.stat()
+    assert repair(cache.path) == 0
+    assert cache.path.stat().st_ino == status.st_ino
+
+
+def test_other_images_may_come_and_go(bench: Bench, damaged: FeatureCache) -> None:
+    """A repair neither adds new images nor drops sound rows whose image is gone or edited."""
+    add_photos(bench.photos / "class0", 5)
+    (bench.photos / damaged.ids.text(0)).unlink()
+    (bench.photos / damaged.ids.text(11)).write_bytes(png(4711))
+    backbone = FakeBackbone()
+    assert repair(damaged.path, backbone=backbone) == 4
+    assert backbone.passes == 4
+    assert FeatureCache(damaged.path).content_digest == damaged.content_digest
+
+
+@pytest.mark.parametrize("how", ["gone", "edited", "unreadable"])
+def test_a_lost_image_stops_the_repair(bench: Bench, damaged: FeatureCache, how: str) -> None:
+    """The image is named, and the file stays as it was."""
+    path = bench.photos / damaged.ids.text(6)
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(png(4711) if how == "edited" else b"text")
+    before = damaged.path.read_bytes()
+    with pytest.raises(CacheInvalidError, match="cannot be repaired") as caught:
+        repair(damaged.path, backbone=FakeBackbone())
+    assert caught.value.got == damaged.ids.text(6)
+    assert str(bench.photos) in str(caught.value)
+    assert damaged.path.read_bytes() == before
+    assert not list(damaged.path.parent.glob("*.tmp-*"))
+    # As the hint says: what is there is embedded.
+    assert bench.extract(prune=True).embedded in (3, 4)
+
+
+def test_a_cache_is_repaired_where_it_lies(damaged: FeatureCache, bench: Bench) -> None:
+    """A copy outside of the cache root, under any name, is repaired in its own place."""
+    copy = bench.root.with_name("backup") / "my copy.h5"
+    copy.parent.mkdir()
+    shutil.copy(damaged.path, copy)
+    assert repair(copy, backbone=FakeBackbone()) == 4
+    assert FeatureCache(copy).content_digest == damaged.content_digest
+    assert len(FeatureCache(damaged.path).damaged_rows()) == 4
+
+
+def test_the_request_survives_a_repair(damaged: FeatureCache) -> None:
+    """The cache still says how to load its backbone, where its images are and what they are."""
+    request = {"name": "fake/mean"}
+    meta = dataclasses.replace(FeatureCache(damaged.path).meta, request=request)
+    write_cache(damaged.path, damaged.tables, meta, [damaged.X])
+    hostile.flip_feature(damaged.path, 5)
+    repair(damaged.path, backbone=FakeBackbone())
+    repaired = FeatureCache(damaged.path).meta
+    assert repaired.request == request
+    assert (repaired.source, repaired.root) == (meta.source, meta.root)
+    assert repaired.golden == meta.golden
+
+
+def test_repaired_rows_say_how_they_were_computed(damaged: FeatureCache) -> None:
+    """A repair on another device records it for the repaired rows only."""
+    backbone = FakeBackbone().with_numerics(device="another")
+    repair(damaged.path, backbone=backbone)
+    repaired = FeatureCache(damaged.path)
+    assert repaired.meta.numerics == (builders.NUMERICS, backbone.numerics)
+    assert repaired.tables.numerics.tolist() == [0] * 4 + [1] * 4 + [0] * 4
+
+
+def test_a_drifted_environment_repairs_nothing(damaged: FeatureCache) -> None:
+    """Rows of two kinds of arithmetic are not mixed unchecked."""
+    before = damaged.path.read_bytes()
+    backbone = FakeBackbone(drift=0.01, numerics=FakeBackbone().with_numerics(torch="9").numerics)
+    with pytest.raises(DriftError):
+        repair(damaged.path, backbone=backbone)
+    assert damaged.path.read_bytes() == before
+
+
+def test_another_backbone_repairs_nothing(damaged: FeatureCache) -> None:
+    """The error names the fields that differ."""
+    other = FakeBackbone(dataclasses.replace(builders.IDENTITY, pooling="cls"))
+    with pytest.raises(IdentityMismatchError, match="pooling: default → cls"):
+        repair(damaged.path, backbone=other)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1e6])
+def test_a_value_that_does_not_fit_is_not_written(damaged: FeatureCache, value: float) -> None:
+    """Neither NaN nor an overflow gets into the file."""
+    before = damaged.path.read_bytes()
+    with pytest.raises(FeatureOverflowError):
+        repair(damaged.path, backbone=FakeBackbone(spoil=value))
+    assert damaged.path.read_bytes() == before
+
+
+def test_a_repair_waits_for_nobody(damaged: FeatureCache) -> None:
+    """While an extraction writes the same cache, the repair is refused."""
+    with (
+        exclusive(damaged.path.with_name(f".{damaged.path.stem}.lock")),
+        pytest.raises(LockedError),
+    ):
+        repair(damaged.path, backbone=FakeBackbone())
+
+
+def test_an_extraction_and_a_repair_share_one_lock(bench: Bench, damaged: FeatureCache) -> None:
+    """The repair takes the lock that extractions take."""
+    refused = []
+
+    def extract(_: int) -> None:
+        with pytest.raises(LockedError):
+            Bench(bench.photos, bench.root).extract()
+        refused.append(True)
+
+    repair(damaged.path, backbone=FakeBackbone(before_batch=extract))
+    assert refused
+
+
+def test_a_full_disk_keeps_the_damaged_file(
+    damaged: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exit 5, and what was sound before still is."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = damaged.path.read_bytes()
+    monkeypatch.setattr("embedcache.store.writer._allocate", full)
+    with pytest.raises(StorageError):
+        repair(damaged.path, backbone=FakeBackbone())
+    assert damaged.path.read_bytes() == before
+
+
+def test_progress_is_told(damaged: FeatureCache) -> None:
+    """A person sees how many damaged rows are done."""
+    seen = []
+
+    class Watcher:
+        def note(self, text: str) -> None:
+            raise AssertionError(text)
+
+        def progress(self, done: int, total: int) -> None:
+            seen.append((done, total))
+
+    repair(damaged.path, backbone=FakeBackbone().with_numerics(batch_size=3), observer=Watcher())
+    assert seen == [(3, 4), (4, 4)]
