@@ -37,7 +37,7 @@ def fold(module: nn.Module, example: Tensor) -> nn.Module | None:
     if not any(isinstance(part, nn.BatchNorm2d) for part in module.modules()):
         return None
     folded = copy.deepcopy(module)
-    with torch.no_grad():
+    with torch.inference_mode(mode=False), torch.no_grad():  # inference tensors have no versions
         expected, pairs = _watch(folded, example)
         places = _places(folded)
         for convolution, norm in pairs:

@@ -35,7 +35,7 @@ def resolve_spec(request: BackboneRequest, index_dir: Path) -> BackboneSpec | No
         if any(list(file_state(Path(path))) != state for path, state in entry["files"].items()):
             return None
         return BackboneSpec.from_json(entry["spec"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -42,8 +42,8 @@ def prune(
             size = human_bytes(leftover.bytes)
             click.echo(f"{shown(leftover.path)} ({size}): {leftover.reason}")
     total = human_bytes(sum(leftover.bytes for leftover in found))
+    count = f"{len(found):,} leftover{'s' if len(found) != 1 else ''}, {total}"
     if really:
-        click.echo(f"deleted {len(found):,} leftovers, {total}")
+        click.echo(f"deleted {count}")
     else:
-        hint = "; --delete deletes them" if found else ""
-        click.echo(f"{len(found):,} leftovers, {total}{hint}")
+        click.echo(f"{count}{'; embedcache prune --delete deletes them' if found else ''}")

@@ -92,20 +92,42 @@ def assemble(
     return Assembly(tables, tuple(entries), caches, rows)
 
 
+def _still_there(live: FeatureCache, tables: RowTables) -> int:
+    """How many of the live rows have their id or their bytes in the new tables.
+
+    A renamed image keeps its bytes and an edited one its name: neither is a loss.
+    """
+    has_bytes = np.isin(_digest_keys(live.sha256), _digest_keys(tables.sha256))
+    if has_bytes.mean() >= 1 - _MOST_LOST:
+        return int(has_bytes.sum())  # enough; names would take more memory than digests
+    ids = set(tables.ids)
+    return sum(map(bool, has_bytes | np.fromiter((id_ in ids for id_ in live.ids), bool)))
+
+
+def _digest_keys(digests: NDArray[np.uint8]) -> NDArray[np.bytes_]:
+    return np.ascontiguousarray(digests).view("S32").reshape(-1)
+
+
 def guard_against_shrinking(
-    live: FeatureCache | None, rows: int, *, prune: bool, where: object
+    live: FeatureCache | None, rows: int | None, *, prune: bool, where: object
 ) -> None:
     """Refuse to lose many rows unless told to.
+
+    Args:
+        live: The published cache.
+        rows: How many of its rows would stay.
+        prune: Whether losing them is wanted.
+        where: The cache, for the message.
 
     Raises:
         ShrinkError: More than a tenth of the live cache's rows would be gone.
     """
-    if live is None or prune or rows >= len(live) * (1 - _MOST_LOST):
+    if live is None or rows is None or prune or rows >= len(live) * (1 - _MOST_LOST):
         return
     raise ShrinkError(
         f"the cache would lose {len(live) - rows:,} of its {len(live):,} rows",
         where=where,
-        got=f"{rows:,} readable images",
+        got=f"{rows:,} of its images",
         expected=f"at least {len(live) * (1 - _MOST_LOST):,.0f}",
         hint="check that the disk with the images is mounted; --prune if they are gone for good",
     )
@@ -137,7 +159,8 @@ def publish_assembly(
         assembly = _take_over(assembly, live, baseline, lookup)
     if not len(assembly.tables):
         raise _nothing_left(assembly.tables.rejects, meta)
-    guard_against_shrinking(live, len(assembly.tables), prune=prune, where=place.file)
+    kept = None if live is None else _still_there(live, assembly.tables)
+    guard_against_shrinking(live, kept, prune=prune, where=place.file)
     if live is not None and _is_equal(live, assembly, meta, lookup):
         return live, False
     features = _features(assembly, lookup, meta.backbone.identity.stored_dtype)

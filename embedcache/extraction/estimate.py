@@ -9,8 +9,8 @@ import numpy as np
 
 from embedcache.backbones.base import Backbone, BackboneRequest
 from embedcache.errors import EmbedcacheError
-from embedcache.extraction.extract import index_dir, measure_rate, workplace
 from embedcache.extraction.loading import Loader, default_workers
+from embedcache.extraction.rate import measure_rate
 from embedcache.extraction.records import (
     Estimate,
     ExtractOptions,
@@ -20,6 +20,7 @@ from embedcache.extraction.records import (
 )
 from embedcache.extraction.source import BackboneSource
 from embedcache.extraction.survey import Survey, sibling_note, survey
+from embedcache.extraction.workplace import index_dir, workplace
 from embedcache.inputs.golden import texture
 from embedcache.inputs.images import decoder_version
 from embedcache.records.manifest import Manifest

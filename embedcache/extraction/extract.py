@@ -11,23 +11,21 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain, islice
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.errors import CacheError
 from embedcache.extraction.advice import bottleneck
 from embedcache.extraction.assemble import assemble, guard_against_shrinking, publish_assembly
+from embedcache.extraction.cleanup import clean_up
 from embedcache.extraction.environment import environment, utc_now
-from embedcache.extraction.files_index import FilesIndex
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.jobs import JobRunner, stopped_by
 from embedcache.extraction.loading import Loader, default_workers
 from embedcache.extraction.plan import Plan, job_rows_for
+from embedcache.extraction.rate import measure_rate
 from embedcache.extraction.records import (
     ExtractOptions,
     ExtractResult,
@@ -35,58 +33,21 @@ from embedcache.extraction.records import (
     SilentObserver,
     Timings,
 )
-from embedcache.extraction.source import BackboneSource
-from embedcache.extraction.survey import FRAGMENTS, SHARDS, Survey, sibling_note, survey
+from embedcache.extraction.survey import Survey, sibling_note, survey
+from embedcache.extraction.workplace import Workplace, index_dir, workplace
 from embedcache.inputs.images import decoder_version
 from embedcache.records.manifest import Manifest
 from embedcache.storage.locks import exclusive
 from embedcache.storage.publish import make_dir
 from embedcache.store.cache import FeatureCache
-from embedcache.store.catalog import CachePlace, cache_root
+from embedcache.store.catalog import cache_root
 from embedcache.store.contents import CacheMeta
-from embedcache.store.lookup import RowLookup
 
-__all__ = ["Workplace", "extract", "index_dir", "measure_rate", "workplace"]
+__all__ = ["extract"]
 
 _DEFAULT_BATCH = 32
 _SMALL = 256
 """Images that are one job without measuring first how long they take."""
-
-
-def index_dir(root: Path) -> Path:
-    """Folder of the disposable identity index."""
-    return root / ".index"
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """A data set and a backbone, and where their cache goes."""
-
-    manifest: Manifest
-    source: BackboneSource
-    place: CachePlace
-    work: Path
-
-
-def workplace(
-    manifest: Manifest,
-    dataset: str,
-    backbone: BackboneRequest | Backbone,
-    options: ExtractOptions,
-) -> Workplace:
-    """Find out which cache an extraction is about; needs no torch if it ever ran before."""
-    root = cache_root(options.cache_dir)
-    source = BackboneSource(
-        backbone,
-        index_dir=index_dir(root),
-        device=options.device,
-        batch_size=options.batch_size,
-        compile=options.compile,
-    )
-    place = CachePlace(root, dataset, source.spec.name, source.spec.identity)
-    # A run that overwrites must not meet the shards of one that reuses.
-    work = place.work.with_suffix(".overwrite") if options.overwrite else place.work
-    return Workplace(manifest, source, place, work)
 
 
 def extract(
@@ -157,7 +118,7 @@ class _Extraction:
             found.live,
             prune=options.prune,
         )
-        self._clean_up(found, cache)
+        clean_up(at.place, at.work, found.index, cache)
         self._timings.write += time.perf_counter() - writing
         return self._result(cache, reused, runner, published=published)
 
@@ -266,28 +227,6 @@ class _Extraction:
         rate = measure_rate(source.load()) if len(pending) > _SMALL else 0.0
         return Plan(digest, batch, job_rows_for(rate, batch), ids)
 
-    # -- afterwards ------------------------------------------------------------
-
-    def _clean_up(self, found: Survey, cache: FeatureCache) -> None:
-        """Keep the digests, and delete the shards whose rows are all published."""
-        work, place = self._at.work, self._at.place
-        fragments = sorted(work.glob(FRAGMENTS))
-        if fragments:
-            parts = [found.index, *map(FilesIndex.load, fragments)]
-            FilesIndex.merge(parts).save(place.files_index)
-        if not work.exists():
-            return
-        published = RowLookup()
-        published.add(cache)
-        for shard in sorted(work.glob(SHARDS)):
-            if _is_published(shard, published):
-                shard.unlink()
-        for path in (*fragments, work / "plan.json", work / "plan.samples"):
-            path.unlink(missing_ok=True)
-        # Rows of images that are gone keep the folder; `prune` removes it.
-        with contextlib.suppress(OSError):
-            work.rmdir()
-
     def _result(
         self, cache: FeatureCache, reused: int, runner: JobRunner | None, *, published: bool
     ) -> ExtractResult:
@@ -309,25 +248,3 @@ class _Extraction:
             timings=self._timings,
             advice=() if advice is None else (advice,),
         )
-
-
-def _is_published(shard: Path, published: RowLookup) -> bool:
-    try:
-        digests = FeatureCache(shard).sha256
-    except CacheError:
-        return True  # it is damaged: whatever it held was embedded again
-    return bool((published.find_all(digests)[0] >= 0).all())
-
-
-def measure_rate(backbone: Backbone) -> float:
-    """Images per second of the forward pass, on one batch after a warm one."""
-    from embedcache.inputs.golden import texture
-
-    height, width = map(int, backbone.spec.identity.image_size.split("x"))
-    batch = np.broadcast_to(
-        texture(height, width), (backbone.numerics.batch_size, height, width, 3)
-    ).copy()
-    backbone.submit(batch).result()
-    started = time.perf_counter()
-    backbone.submit(batch).result()
-    return len(batch) / (time.perf_counter() - started)

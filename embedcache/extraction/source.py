@@ -5,11 +5,13 @@ Its identity is known without torch as long as its weight files have not changed
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from embedcache.backbones.base import Backbone, BackboneRequest
+from embedcache.errors import StorageError
 from embedcache.records.backbone import BackboneSpec
 
 __all__ = ["BackboneSource"]
@@ -89,7 +91,10 @@ class BackboneSource:
                     batch_size=self.batch_size,
                     compile=self._compile,
                 )
-                remember_spec(self._request, backbone.spec, backbone.weight_files, self._index_dir)
+                with contextlib.suppress(StorageError):  # the index only saves time
+                    remember_spec(
+                        self._request, backbone.spec, backbone.weight_files, self._index_dir
+                    )
                 self._backbone = backbone
                 try:
                     for action in self._when_loaded:

@@ -17,7 +17,7 @@ from embedcache.extraction.records import Timings
 from embedcache.extraction.source import BackboneSource
 from embedcache.inputs.images import decoder_version
 from embedcache.records.manifest import Manifest
-from embedcache.records.rejects import Reject
+from embedcache.records.rejects import Reject, RejectReason
 from embedcache.store.lookup import RowLookup
 
 __all__ = ["Chunk", "embed_stream"]
@@ -66,18 +66,30 @@ def embed_stream(
     )
     stream = loader.stream(range(len(manifest)))
     while chunk := list(islice(stream, _CHUNK)):
-        yield _embed(chunk, source, lookup)
+        yield _embed(chunk, manifest, source, lookup)
 
 
-def _embed(chunk: list[Loaded], source: BackboneSource, lookup: RowLookup) -> Chunk:
+def _embed(
+    chunk: list[Loaded], manifest: Manifest, source: BackboneSource, lookup: RowLookup
+) -> Chunk:
     spec = source.spec
     features = np.zeros((len(chunk), spec.dim), spec.identity.stored_dtype)
     rejects = {position: item.reject for position, item in enumerate(chunk) if item.reject}
     fresh = [position for position, item in enumerate(chunk) if item.prepared is not None]
     if fresh:
         images = np.stack([item.prepared for item in chunk if item.prepared is not None])
-        # Rounded as on disk: an image has the same probabilities whether it is cached or not.
-        features[fresh] = source.load().submit(images).result()
+        exact = source.load().submit(images).result()
+        limit = float(np.finfo(features.dtype).max)
+        for position, vector in zip(fresh, exact, strict=True):
+            if np.abs(vector).max() <= limit:  # NaN is not
+                # Rounded as on disk: the same probabilities whether it is cached or not.
+                features[position] = vector
+            else:
+                item = chunk[position]
+                detail = f"a feature is not finite, or does not fit into {features.dtype}"
+                reason, decoder = RejectReason.NOT_FINITE, decoder_version()
+                id_ = manifest.ids[item.row]
+                rejects[position] = Reject(id_, item.digest, reason, detail, decoder)
     for position, item in enumerate(chunk):
         if item.prepared is None and item.reject is None:
             found = lookup.find(item.digest)

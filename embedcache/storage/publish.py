@@ -22,6 +22,7 @@ __all__ = [
     "check_free_space",
     "create_temporary",
     "fsync_dir",
+    "has_dead_writer",
     "human_bytes",
     "is_temporary",
     "make_dir",
@@ -132,6 +133,20 @@ def temporary_path(target: Path) -> Path:
 def is_temporary(path: Path) -> bool:
     """Whether the name was made by `temporary_path`."""
     return path.name.startswith(".") and TEMPORARY_MARK in path.name
+
+
+def has_dead_writer(path: Path) -> bool:
+    """Whether a temporary file's name says that its process, of this machine, is gone."""
+    if not is_temporary(path):
+        return False
+    pid = path.name.rpartition(TEMPORARY_MARK)[2].partition("-")[0]
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (ValueError, OverflowError, PermissionError):
+        return False
+    return False
 
 
 def create_temporary(target: Path) -> tuple[int, Path]:

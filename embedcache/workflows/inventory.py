@@ -13,7 +13,7 @@ from typing import Any
 from embedcache.errors import EmbedcacheError
 from embedcache.heads.artefact import Head
 from embedcache.runs.folder import list_runs
-from embedcache.storage.publish import TEMPORARY_MARK, is_temporary
+from embedcache.storage.publish import TEMPORARY_MARK, has_dead_writer
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import find_caches
 
@@ -159,7 +159,7 @@ def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
     found = [
         Leftover(path, _size(path), "temporary, its writer is gone")
         for path in sorted({*cache_root.rglob(pattern), *runs_root.rglob(pattern)})
-        if _is_abandoned(path) and not any(map(is_temporary, path.parents))
+        if _is_abandoned(path) and not any(map(has_dead_writer, path.parents))
     ]
     work_folders = [*cache_root.glob("*/.*.work"), *cache_root.glob("*/.*.overwrite")]
     found += [
@@ -188,17 +188,8 @@ def delete(leftover: Leftover) -> None:
 
 
 def _is_abandoned(path: Path) -> bool:
-    """Whether the process that made a temporary file is surely gone."""
-    pid = path.name.rpartition(TEMPORARY_MARK)[2].partition("-")[0]
-    if _is_young(path):
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (ValueError, PermissionError):
-        return False
-    return False
+    """Whether the process that made a temporary file is surely gone, here and elsewhere."""
+    return has_dead_writer(path) and not _is_young(path)
 
 
 def _is_young(path: Path) -> bool:

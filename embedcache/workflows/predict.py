@@ -18,10 +18,10 @@ from embedcache.backbones.base import Backbone, BackboneRequest
 from embedcache.datasets.options import SourceOptions
 from embedcache.datasets.source import open_source
 from embedcache.errors import CacheInvalidError, EmbedcacheError
-from embedcache.extraction.extract import index_dir
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.source import BackboneSource
 from embedcache.extraction.stream import embed_stream
+from embedcache.extraction.workplace import index_dir
 from embedcache.heads.artefact import Head
 from embedcache.records.manifest import NO_CODE, Manifest, SourceRecord
 from embedcache.records.strings import Strings

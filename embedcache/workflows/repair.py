@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from embedcache.backbones.base import Backbone, BackboneRequest
 from embedcache.errors import CacheInvalidError, FeatureOverflowError, IdentityMismatchError
 from embedcache.extraction.environment import environment, utc_now
-from embedcache.extraction.extract import index_dir
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.loading import Loaded, Loader, default_workers
 from embedcache.extraction.records import Observer, SilentObserver, Timings
 from embedcache.extraction.source import BackboneSource
+from embedcache.extraction.workplace import index_dir
 from embedcache.inputs.images import decoder_version
 from embedcache.records.manifest import Manifest
 from embedcache.storage.locks import exclusive

@@ -87,7 +87,7 @@ def test_open_clip(resize_mode: str, size: Any) -> None:
         [transforms.CenterCrop(32), NORMALISE],
         [transforms.RandomHorizontalFlip(), transforms.Resize(32), NORMALISE],
         [
-            transforms.Resize(32, transforms.InterpolationMode.LANCZOS),
+            transforms.Resize(32, LANCZOS),
             transforms.CenterCrop(32),
             NORMALISE,
         ],

@@ -20,12 +20,12 @@ def test_dry_by_default(cli: Command, shop: Shop) -> None:
     out = cli.well("prune").out
     assert f"'{path}' (" in out
     assert "its source is gone and no run refers to its backbone" in out
-    assert "1 leftovers" in out
-    assert "--delete deletes them" in out
+    assert "\n1 leftover, " in out
+    assert "embedcache prune --delete deletes them" in out
     assert path.exists()
     found = cli.well("prune", "--json").json
     assert found["deleted"] is False
     assert [entry["path"] for entry in found["leftovers"]] == [str(path)]
-    assert cli.well("prune", "--delete", "-q").out.startswith("deleted 1 leftovers, ")
+    assert cli.well("prune", "--delete", "-q").out.startswith("deleted 1 leftover, ")
     assert not path.exists()
     assert cli.well("prune").out == "0 leftovers, 0 B\n"

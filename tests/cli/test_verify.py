@@ -26,11 +26,10 @@ def test_a_flipped_bit_exits_4_and_is_repaired(cli: Command, shop: Shop) -> None
     assert done.code == 4
     assert "DAMAGED" in done.out
     assert f"next:    embedcache verify --repair {cache}" in done.out
-    assert cli("verify", "--rows", 0, "--json").json["sound"] is False
-    mended = cli.well("verify", "--repair", "--rows", 0)
-    assert "images embedded again" in mended.out
+    mended = cli.well("verify", "--repair", "--rows", 0, "--json").json
+    assert mended["sound"] is True
+    assert 1 <= mended["repaired"] <= 12
     assert abs(FeatureCache(cache).X.astype(float) - before).max() < 1e-2
-    assert cli.well("verify", "--json").json["sound"] is True
 
 
 def test_without_the_images_sums_are_checked_all_the_same(cli: Command, shop: Shop) -> None:

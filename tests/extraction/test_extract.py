@@ -257,6 +257,21 @@ def test_limit_keeps_published_rows(bench: Bench) -> None:
     assert (result.rows, result.embedded) == (20, 8)
 
 
+def test_another_data_set_under_the_same_name_needs_prune(bench: Bench, tmp_path: Path) -> None:
+    """A source that is as large, and shares nothing, does not replace the first unnoticed."""
+    first = bench.extract(name="shared").cache.read_bytes()
+    other = tmp_path / "other"
+    for index in range(12):
+        place = other / "elsewhere" / f"{index}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(png(5000 + index))
+    with pytest.raises(ShrinkError, match="12 of its 12 rows"):
+        bench.extract(other, name="shared")
+    assert bench.published()[0].read_bytes() == first
+    result = bench.extract(other, name="shared", prune=True)
+    assert (result.rows, result.embedded) == (12, 0), "what was embedded before is not lost"
+
+
 def test_losing_many_rows_needs_prune(bench: Bench) -> None:
     """A half-mounted disk does not empty the cache; `--prune` says that it is meant."""
     first = bench.extract()

@@ -312,13 +312,13 @@ def test_a_kill_after_publishing_is_cleaned_up(
     bench: Bench, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shards that are published already go with the next run."""
-    from embedcache.extraction.extract import _Extraction
+    from embedcache.extraction import extract
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Extraction, "_clean_up", killed)
+        patch.setattr(extract, "clean_up", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.extract()
     assert bench.works()

@@ -1,0 +1,62 @@
+"""Recipes open with their command and its result, and name what exists."""
+
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+from builders import image_folder
+from command import Command
+from pages import ROOT
+
+from embedcache.cli.main import cli
+
+_RECIPES = sorted((ROOT / "configs").glob("*.toml"))
+
+
+def _commands(recipe: Path) -> list[str]:
+    """The command lines in the comment that opens a recipe."""
+    lines = recipe.read_text(encoding="utf-8").splitlines()
+    head = lines[: next(i for i, line in enumerate(lines) if not line.startswith("#"))]
+    texts = [line.removeprefix("#").strip() for line in head]
+    return [text for text in texts if text.startswith("embedcache ")]
+
+
+def test_there_are_two() -> None:
+    """One for the demo's data, one for anybody's folder."""
+    assert [recipe.name for recipe in _RECIPES] == ["elpv.toml", "folder.toml"]
+
+
+@pytest.mark.parametrize("recipe", _RECIPES, ids=lambda path: path.name)
+def test_a_recipe_opens_with_its_commands_and_its_result(recipe: Path) -> None:
+    """Commands that name the recipe, and a score with its interval."""
+    commands = _commands(recipe)
+    assert [line for line in commands if f"--config configs/{recipe.name}" in line]
+    head = recipe.read_text(encoding="utf-8").partition("\n[")[0]
+    assert "# accuracy " in head
+    assert "%" in head
+
+
+@pytest.mark.parametrize("recipe", _RECIPES, ids=lambda path: path.name)
+def test_its_commands_and_keys_are_known(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every command of the head parses, with the recipe's values."""
+    monkeypatch.chdir(ROOT)
+    group = click.Context(cli, info_name="embedcache")
+    for line in _commands(recipe):
+        name, *arguments = shlex.split(line)[1:]
+        command = cli.get_command(group, name)
+        assert command is not None
+        command.make_context(name, arguments, parent=group)
+
+
+def test_the_folder_recipe_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As it stands, in a folder that has `photos/`."""
+    image_folder(tmp_path / "photos")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    run = Command(capsys)
+    for line in _commands(ROOT / "configs" / "folder.toml"):
+        run.well(*shlex.split(line)[1:])
+    assert len(list((tmp_path / "runs").iterdir())) == 1
