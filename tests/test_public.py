@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def test_every_public_name_is_documented(name: str) -> None:
     value = getattr(embedcache, name)
     assert inspect.getdoc(value)
     pages = [_ROOT / "README.md", *(_ROOT / "docs").glob("*.md")]
-    assert any(f"{name}" in page.read_text(encoding="utf-8") for page in pages)
+    assert any(f"`{name}`" in page.read_text(encoding="utf-8") for page in pages)
 
 
 def test_every_public_name_is_typed() -> None:
@@ -42,7 +43,8 @@ def test_public_methods_are_documented() -> None:
     """Every method and property of the two classes."""
     for owner in (embedcache.FeatureCache, embedcache.Head):
         for name, member in vars(owner).items():
-            if not name.startswith("_") and (callable(member) or isinstance(member, property)):
+            is_ours = callable(member) or isinstance(member, property | cached_property)
+            if is_ours and not name.startswith("_"):
                 assert inspect.getdoc(member), f"{owner.__name__}.{name}"
 
 

@@ -43,14 +43,15 @@ def demo(*, cache_dir: Path | None, runs_dir: Path | None, device: str, prepare:
         return
 
     def run_extract(title: str) -> Path:
-        _announce(title, f"extract {shown(manifest)}")
+        place = "" if device == "auto" else f" --device {device}"
+        _announce(title, f"extract {shown(manifest)}{place}{_flag('--cache-dir', cache_dir)}")
         with watch(quiet=False) as console:
             result = extract_source(manifest, observer=console, cache_dir=cache_dir, device=device)
         click.echo(result_text(result))
         return result.cache
 
     def run_fit(title: str, cache: Path, metric: str, flag: str = "") -> Run:
-        _announce(title, f"fit-head {shown(cache)}{flag}")
+        _announce(title, f"fit-head {shown(cache)}{flag}{_flag('--runs-dir', runs_dir)}")
         with watch(quiet=False) as console:
             run = fit_head(
                 cache,
@@ -76,6 +77,10 @@ def demo(*, cache_dir: Path | None, runs_dir: Path | None, device: str, prepare:
 def _announce(title: str, command: str) -> None:
     click.secho(f"\n{title}", bold=True)
     click.echo(f"$ embedcache {command}")
+
+
+def _flag(name: str, path: Path | None) -> str:
+    return "" if path is None else f" {name} {shown(path)}"
 
 
 def _comparison(run: Run) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from small_models import SmallModel, torchvision_model
+from small_models import randomise, save
 from torch import nn
 from torchvision import models
 
@@ -18,108 +17,133 @@ from embedcache.backbones.load import build_architecture, load_backbone
 from embedcache.backbones.names import parse_name
 from embedcache.errors import BackboneError
 
+# One of each family, but for those that need more than a second.
+FAMILIES = {
+    "alexnet": 4096,
+    "densenet121": 1024,
+    "efficientnet_b0": 1280,
+    "googlenet": 1024,
+    "inception_v3": 2048,
+    "mnasnet0_5": 1280,
+    "mobilenet_v2": 1280,
+    "mobilenet_v3_small": 1024,
+    "regnet_y_400mf": 440,
+    "resnet18": 512,
+    "shufflenet_v2_x0_5": 1024,
+    "squeezenet1_1": 512,
+}
 
-@pytest.fixture(scope="module")
-def resnet(tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
-    """ResNet-18 with random weights."""
-    return torchvision_model(tmp_path_factory.mktemp("torchvision"))
-
-
-def test_no_tag_means_the_default_weights() -> None:
-    """As in torchvision itself, `DEFAULT` is the newest weights."""
-    assert torchvision_weights(parse_name("torchvision/resnet50")).name == "IMAGENET1K_V2"
-    assert torchvision_weights(parse_name("torchvision/resnet50:IMAGENET1K_V1")).name.endswith("V1")
-
-
-@pytest.mark.parametrize(
-    ("name", "words"),
-    [
-        ("torchvision/resnet19", "torchvision/resnet18"),
-        ("torchvision/resnet50:IMAGENET1K_V9", "torchvision/resnet50:IMAGENET1K_V2"),
-        ("torchvision/fasterrcnn_resnet50_fpn", "no such model"),
-    ],
-)
-def test_unknown_names_list_the_nearest(name: str, words: str) -> None:
-    """A wrong model and wrong weights are told apart; detectors are no backbones."""
-    with pytest.raises(BackboneError, match=words):
-        torchvision_weights(parse_name(name))
+META = ["convnext_tiny", "swin_t", "swin_v2_t", "vgg11", "vit_b_16", "vit_h_14", "maxvit_t"]
 
 
-def test_the_default_tag_is_in_the_name(resnet: SmallModel) -> None:
-    """The canonical name says which weights' preprocessing was used, and which file."""
-    spec = load_backbone(resnet.request, device="cpu").spec
-    assert spec.name == "torchvision/resnet18:IMAGENET1K_V1@resnet18.safetensors"
-    assert spec.dim == 512
-    assert spec.parameters == sum(p.numel() for p in resnet.model.parameters())
+def published(name: str) -> Any:
+    """The default weights of a model."""
+    return torchvision_weights(parse_name(f"torchvision/{name}"))
 
 
-def test_preprocessing_belongs_to_the_weights(tmp_path: Path) -> None:
-    """The same file with the preprocessing of other weights is another identity."""
-    path = tmp_path / "w.safetensors"
-    save_file(models.get_model("mobilenet_v2").state_dict(), path)
-    first, second = (
-        build_architecture(BackboneRequest(f"torchvision/mobilenet_v2:IMAGENET1K_{tag}", path))
-        for tag in ("V1", "V2")
-    )
-    assert first.weights == second.weights
-    assert (first.preprocessing.resize_to, second.preprocessing.resize_to) == (
-        (256, 256),
-        (232, 232),
+@pytest.mark.parametrize("name", FAMILIES)
+def test_pre_logits(name: str) -> None:
+    """Without its classifier, each family gives what its classifier is given."""
+    torch.manual_seed(0)
+    module, classifier = bare_model(name, published(name))
+    randomise(module)
+    side = 96 if name == "inception_v3" else 64
+    batch = torch.rand(1, 3, side, side)
+    with torch.no_grad():
+        features = module(batch)
+    assert features.shape == (1, FAMILIES[name])
+    seen = []
+    spy = module.get_submodule(classifier)
+    spy.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
+    with torch.no_grad():
+        module(batch)
+    assert seen[0].reshape(1, FAMILIES[name], -1).shape[0] == 1
+    assert torch.equal(seen[0].float().reshape(1, FAMILIES[name], -1).mean(2), features) or (
+        torch.allclose(seen[0].reshape(1, FAMILIES[name], -1).mean(2), features, atol=1e-6)
     )
 
 
-def test_pooling_is_refused(resnet: SmallModel) -> None:
-    """Models of torchvision have no choice of pooling."""
-    with pytest.raises(BackboneError, match="one pooling"):
-        build_architecture(replace(resnet.request, pooling="avg"))
+@pytest.mark.parametrize("name", META)
+def test_large_families(name: str) -> None:
+    """The larger families end in the feature dimension that their classifier takes."""
+    with torch.device("meta"):
+        whole = models.get_model(name, weights=None)
+        last = [part for part in whole.modules() if isinstance(part, nn.Linear)][-1]
+        weights = published(name)
+        module, _ = bare_model(name, weights)
+        side = weights.transforms().crop_size[0]
+        features = module.eval()(torch.empty(1, 3, side, side))
+    assert features.shape == (1, last.in_features)
 
 
-def test_image_size_scales_the_resize_too(resnet: SmallModel) -> None:
-    """Half the size shows the same part of the picture."""
-    plain = build_architecture(resnet.request)
-    small = build_architecture(replace(resnet.request, image_size=112))
-    assert (plain.preprocessing.resize_to, plain.preprocessing.image_size) == (
-        (256, 256),
-        (224, 224),
-    )
-    assert (small.preprocessing.resize_to, small.preprocessing.image_size) == (
-        (128, 128),
-        (112, 112),
-    )
-    assert small.weights == plain.weights
+def test_pretrained_models_normalise_once_more() -> None:
+    """GoogLeNet and Inception are built as for their published weights."""
+    for name in ("googlenet", "inception_v3"):
+        module: Any = bare_model(name, published(name))[0]
+        assert module.transform_input is True
 
 
-def test_a_missing_and_an_unexpected_tensor_are_named(resnet: SmallModel, tmp_path: Path) -> None:
-    """A renamed tensor is both, and both names are in the message."""
-    state = load_file(resnet.request.weights)
-    state["layer1.0.convolution.weight"] = state.pop("layer1.0.conv1.weight")
-    save_file(state, tmp_path / "w.safetensors")
-    with pytest.raises(BackboneError) as caught:
-        build_architecture(replace(resnet.request, weights=tmp_path / "w.safetensors"))
-    assert "1 missing: layer1.0.conv1.weight" in (caught.value.got or "")
-    assert "1 unexpected: layer1.0.convolution.weight" in (caught.value.got or "")
+def test_auxiliary_classifiers_are_dropped(tmp_path: Path) -> None:
+    """Weights with classifiers half-way load; these are no part of the tower."""
+    torch.manual_seed(0)
+    whole = models.googlenet(weights=None, init_weights=False, aux_logits=True)
+    path = save(whole, tmp_path / "googlenet.safetensors")
+    architecture = build_architecture(BackboneRequest("torchvision/googlenet", path))
+    assert not any("aux" in key for key in architecture.module.state_dict())
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        *("alexnet", "densenet121", "efficientnet_b0", "googlenet", "inception_v3", "mnasnet0_5"),
-        *("mobilenet_v3_small", "regnet_y_400mf", "shufflenet_v2_x0_5", "squeezenet1_0"),
-        *("swin_t", "vgg11", "vit_b_16", "convnext_tiny", "maxvit_t"),
-    ],
-)
-def test_every_family_loses_only_its_classifier(model: str) -> None:
-    """The published tensors are those of the tower and of the classifier, with none left over."""
-    published = torchvision_weights(parse_name(f"torchvision/{model}"))
-    silent = {"init_weights": False} if model in {"googlenet", "inception_v3"} else {}
-    with torch.device("cpu" if model.startswith("regnet") else "meta"):
-        whole = models.get_model(model, weights=None, **silent)
-        tower, classifier = bare_model(model, published)
-    assert isinstance(tower.get_submodule(classifier), nn.Identity)
-    own = set(tower.state_dict())
-    rest = {
-        key
-        for key in whole.state_dict()
-        if not key.startswith((f"{classifier}.", "aux1.", "aux2.", "AuxLogits."))
+def test_old_densenet_names(tmp_path: Path) -> None:
+    """DenseNet's published files, with dots in their names, load."""
+    torch.manual_seed(0)
+    whole = models.densenet121(weights=None)
+    new = save(whole, tmp_path / "new.safetensors")
+    state = whole.state_dict()
+    old = {
+        key.replace("norm1.", "norm.1.")
+        .replace("norm2.", "norm.2.")
+        .replace("conv1.", "conv.1.")
+        .replace("conv2.", "conv.2.")
+        if "denselayer" in key
+        else key: value
+        for key, value in state.items()
+        if "num_batches" not in key
     }
-    assert own == rest
+    torch.save(old, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    request = BackboneRequest("torchvision/densenet121", tmp_path / "old.pth")
+    first = build_architecture(request)
+    assert first.weights == build_architecture(BackboneRequest(request.name, new)).weights
+
+
+def test_versioned_layers(tmp_path: Path) -> None:
+    """MNASNet, which asks for the version of its layers, loads from a file without one."""
+    torch.manual_seed(0)
+    path = save(models.mnasnet0_5(weights=None), tmp_path / "mnasnet.safetensors")
+    assert build_architecture(BackboneRequest("torchvision/mnasnet0_5", path)).weights
+
+
+def test_tags() -> None:
+    """No tag means torchvision's default; the canonical name has the tag."""
+    assert published("resnet50").name == "IMAGENET1K_V2"
+    assert torchvision_weights(parse_name("torchvision/resnet50:IMAGENET1K_V1")).name == (
+        "IMAGENET1K_V1"
+    )
+
+
+def test_swag_tag_has_its_own_size() -> None:
+    """The image size follows the tag: a ViT of another tag has other position embeddings."""
+    name = "torchvision/vit_b_16:IMAGENET1K_SWAG_E2E_V1"
+    with torch.device("meta"):
+        module: Any = bare_model("vit_b_16", torchvision_weights(parse_name(name)))[0]
+    assert module.image_size == 384
+
+
+@pytest.mark.parametrize("option", [{"pooling": "avg"}, {"image_size": 320}])
+def test_options_that_a_vit_does_not_have(tmp_path: Path, option: dict[str, Any]) -> None:
+    """Pooling is fixed in torchvision, and so is the image size of its transformers."""
+    torch.manual_seed(0)
+    whole = models.VisionTransformer(32, 16, 1, 2, 32, 64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(models, "get_model", lambda *_, **__: whole)
+        path = save(whole, tmp_path / "vit.safetensors")
+        with pytest.raises(BackboneError, match=r"pooling|images of this size"):
+            load_backbone(BackboneRequest("torchvision/vit_b_32", path, **option), device="cpu")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from builders import IDENTITY, NUMERICS
+from builders import NUMERICS
 from numpy.typing import NDArray
-from PIL import Image
-from small_models import SmallModel
+from small_models import SmallModel, timm_model
 
+from embedcache.backbones.base import Pending
 from embedcache.backbones.golden_record import (
     PIXEL_TOLERANCE,
     TOLERANCES,
@@ -22,209 +24,191 @@ from embedcache.backbones.golden_record import (
     make_golden,
 )
 from embedcache.backbones.load import load_backbone
+from embedcache.backbones.torch_backbone import TorchBackbone
 from embedcache.errors import DriftError
-from embedcache.inputs.golden import golden_bytes
-from embedcache.inputs.images import decode_rgb
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.backbone import BackboneSpec
-
-CROP = Preprocessing(
-    "shortest", (64, 64), (56, 56), "bicubic", None, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
-)
+from embedcache.records.identity import Numerics
 
 
-class Done:
-    """Features that are there already."""
+@dataclass
+class Other:
+    """A backbone like another one, but for what a test changes."""
 
-    def __init__(self, features: NDArray[np.float32]) -> None:
-        self.features = features
+    backbone: TorchBackbone
+    pixels: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda pixels: pixels
+    features: Callable[[NDArray[np.float32]], NDArray[np.float32]] = lambda features: features
 
-    def result(self) -> NDArray[np.float32]:
-        return self.features
+    @property
+    def spec(self) -> BackboneSpec:
+        return self.backbone.spec
 
-
-class Probe:
-    """A backbone of which every stage can be made to drift."""
-
-    def __init__(self, preprocessing: Preprocessing = CROP, precision: str = "float32") -> None:
-        self.preprocessing = preprocessing
-        identity = replace(IDENTITY, precision=precision, **preprocessing.to_strings())
-        self.spec = BackboneSpec("fake/probe", identity, 3, 0, "")
-        self.numerics = NUMERICS
-        self.pixel_error = 0
-        self.factor = 1.0
-        self.dim = 3
+    @property
+    def numerics(self) -> Numerics:
+        return NUMERICS
 
     def prepare(self, data: bytes) -> NDArray[np.uint8]:
-        pixels = self.preprocessing.apply(decode_rgb(data)).astype(int)
-        error = np.zeros_like(pixels)
-        error[::2] = self.pixel_error
-        return np.clip(np.where(pixels > 127, pixels - error, pixels + error), 0, 255).astype(
-            np.uint8
-        )
+        return self.pixels(self.backbone.prepare(data))
 
-    def submit(self, batch: NDArray[np.uint8]) -> Done:
-        means = batch.reshape(len(batch), -1, 3).mean(1)[:, : self.dim]
-        return Done((means * self.factor).astype(np.float32))
+    def submit(self, batch: NDArray[np.uint8]) -> Pending:
+        features = self.features(self.backbone.submit(batch).result())
+
+        class Done:
+            def result(self) -> NDArray[np.float32]:
+                return features
+
+        return Done()
 
 
-def sampled(preprocessing: Preprocessing) -> NDArray[Any]:
-    """The pixels that a record keeps of the golden image."""
-    return make_golden(Probe(preprocessing)).sample.astype(int)
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> SmallModel:
+    """A small model."""
+    return timm_model(tmp_path_factory.mktemp("weights"))
+
+
+@pytest.fixture(scope="module")
+def backbone(small: SmallModel) -> TorchBackbone:
+    """The same model, loaded."""
+    return load_backbone(small.request, device="cpu", batch_size=1)
+
+
+@pytest.fixture(scope="module")
+def record(backbone: TorchBackbone) -> GoldenRecord:
+    """Its golden record."""
+    return make_golden(backbone)
+
+
+def test_round_trip(record: GoldenRecord) -> None:
+    """A record survives JSON bit for bit."""
+    again = GoldenRecord.from_json(json.loads(json.dumps(record.to_json())))
+    assert again.digest == record.digest
+    assert np.array_equal(again.sample, record.sample)
+    assert np.array_equal(again.embedding, record.embedding)
+    assert again.sample.shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(
     "change",
+    [{"digest": 1}, {"extra": 1}, {"sample": "?"}, {"sample_shape": [1, 2]}, {"embedding": "AAA="}],
+)
+def test_damaged_json(record: GoldenRecord, change: dict[str, Any]) -> None:
+    """A record of another shape is refused."""
+    with pytest.raises(ValueError, match=r".+"):
+        GoldenRecord.from_json({**record.to_json(), **change})
+
+
+def test_same_environment(backbone: TorchBackbone, record: GoldenRecord) -> None:
+    """The environment that made a record reproduces it."""
+    check_golden(backbone, record)
+
+
+def test_other_engine(small: SmallModel, record: GoldenRecord) -> None:
+    """Other batch sizes and an unfolded model reproduce it too."""
+    check_golden(load_backbone(small.request, device="cpu", batch_size=3), record)
+
+
+def test_pixels_within_rounding(backbone: TorchBackbone, record: GoldenRecord) -> None:
+    """A decoder that rounds otherwise is no drift."""
+    check_golden(Other(backbone, pixels=lambda x: x ^ np.uint8(1)), record)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
     [
-        {"resize": "squash"},
-        {"resize": "longest", "fill": (0, 0, 0)},
-        {"interpolation": "bilinear"},
-        {"interpolation": "nearest"},
-        {"resize_to": (60, 60)},
-        {"resize_to": (64, 66)},
+        (lambda x: np.where(x < 128, x + PIXEL_TOLERANCE + 1, x), "decoding or resizing"),
+        (lambda x: x[:, ::-1], "decoding or resizing"),
+        (lambda x: x[:-40], "decoding or resizing"),
+        (lambda x: x[:20], "input size"),
     ],
 )
-def test_the_golden_image_tells_preprocessing_apart(change: dict[str, Any]) -> None:
-    """Squash against crop, bilinear against bicubic and one pixel of size show by far."""
-    difference = np.abs(sampled(replace(CROP, **change)) - sampled(CROP)).max()
-    assert difference > 5 * PIXEL_TOLERANCE
-
-
-def test_the_golden_image_tells_orientation() -> None:
-    """A decoder that ignored EXIF would give other pixels by far."""
-    upright = decode_rgb(golden_bytes())
-    lying = np.asarray(upright.transpose(Image.Transpose.ROTATE_90))
-    pixels = CROP.apply(Image.fromarray(lying)).astype(int)
-    assert np.abs(pixels - CROP.apply(upright)).max() > 10 * PIXEL_TOLERANCE
-
-
-def test_nothing_changed_passes() -> None:
-    """A record made here is met here, twice."""
-    record = make_golden(Probe())
-    check_golden(Probe(), record)
-    check_golden(Probe(), GoldenRecord.from_json(json.loads(json.dumps(record.to_json()))))
-
-
-@pytest.mark.parametrize("error", [1, PIXEL_TOLERANCE])
-def test_rounding_of_decoders_passes(error: int) -> None:
-    """Pixels that differ by as little as two decoders do are no drift."""
-    record = make_golden(Probe())
-    rounded = Probe()
-    rounded.pixel_error = error
-    assert make_golden(rounded).digest != record.digest
-    check_golden(rounded, record)
-
-
-def test_pixel_drift_is_named() -> None:
-    """Pixels that differ by more say how much, and where it was computed."""
-    record = make_golden(Probe())
-    drifted = Probe()
-    drifted.pixel_error = PIXEL_TOLERANCE + 1
-    with pytest.raises(DriftError, match="decoding or resizing has drifted") as caught:
-        check_golden(drifted, record)
-    assert caught.value.got == f"{PIXEL_TOLERANCE + 1} of 255"
-    assert "fake/probe on cpu" in (caught.value.where or "")
+def test_pixel_drift(
+    backbone: TorchBackbone, record: GoldenRecord, change: Any, words: str
+) -> None:
+    """Pixels that differ by more than rounding are a drift of decoding or resizing."""
+    with pytest.raises(DriftError, match=words) as caught:
+        # The texture has the size of the pixels, so only the pixels may be what differs.
+        check_golden(Other(backbone, pixels=lambda x: change(x).astype(np.uint8)), record)
+    assert caught.value.exit_code == 4
     assert "--overwrite" in (caught.value.hint or "")
 
 
-@pytest.mark.parametrize("precision", TOLERANCES)
-def test_drift_of_the_model_is_named(precision: str) -> None:
-    """Each precision has its tolerance: just below passes, just above is a drift."""
-    record = make_golden(Probe(precision=precision))
-    near, far = Probe(precision=precision), Probe(precision=precision)
-    near.factor = 1 + 0.9 * TOLERANCES[precision]
-    far.factor = 1 + 1.1 * TOLERANCES[precision]
-    check_golden(near, record)
-    with pytest.raises(DriftError, match="the model's output has drifted"):
-        check_golden(far, record)
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"interpolation": "bicubic"},
+        {"interpolation": "nearest"},
+        {"resize": "squash"},
+        {"resize_to": (188, 188)},
+        {"resize": "longest", "fill": (0, 0, 0)},
+    ],
+)
+def test_preprocessing_drift(
+    backbone: TorchBackbone, record: GoldenRecord, change: dict[str, Any]
+) -> None:
+    """The sample tells every other preprocessing: interpolation, squash, crop, size."""
+    from embedcache.inputs.golden import golden_bytes
+    from embedcache.inputs.images import decode_rgb
 
-
-@pytest.mark.parametrize("factor", [np.nan, np.inf, -1.0, 0.0])
-def test_broken_models_drift(factor: float) -> None:
-    """NaN compares as nothing does, and is a drift all the same."""
-    record = make_golden(Probe())
-    broken = Probe()
-    broken.factor = factor
-    with pytest.raises(DriftError, match="the model's output"):
-        check_golden(broken, record)
-
-
-def test_a_record_of_nan_is_never_met() -> None:
-    """A record that was written by a broken model is a drift, not a free pass."""
-    record = make_golden(Probe())
-    nan = replace(record, embedding=np.full_like(record.embedding, np.nan))
-    with pytest.raises(DriftError, match="the model's output"):
-        check_golden(Probe(), nan)
-
-
-def test_other_sizes_are_named() -> None:
-    """Another input size or dimension is said as such."""
-    record = make_golden(Probe())
-    with pytest.raises(DriftError, match="the input size has drifted"):
-        check_golden(Probe(replace(CROP, image_size=(20, 30))), record)
-    narrow = Probe()
-    narrow.dim = 2
-    with pytest.raises(DriftError, match="the dimension has drifted"):
-        check_golden(narrow, record)
-
-
-def test_a_changed_record_is_a_drift() -> None:
-    """One changed pixel or feature in the record itself is found too."""
-    record = make_golden(Probe())
-    sample = record.sample.copy()
-    sample[3, 4, 1] ^= 128
+    other = replace(Preprocessing.from_identity(backbone.spec.identity), **change)
+    pixels = other.apply(decode_rgb(golden_bytes()))
     with pytest.raises(DriftError, match="decoding or resizing"):
-        check_golden(Probe(), replace(record, sample=sample, digest="0" * 64))
-    embedding = record.embedding.copy()
-    embedding[1] *= 1.01
-    with pytest.raises(DriftError, match="the model's output"):
-        check_golden(Probe(), replace(record, embedding=embedding))
+        check_golden(Other(backbone, pixels=lambda _: pixels), record)
 
 
-def test_a_record_is_small() -> None:
-    """It lies in every cache and every run: a few kilobytes of JSON."""
-    assert len(json.dumps(make_golden(Probe()).to_json())) < 6000
+def test_orientation_drift(backbone: TorchBackbone, record: GoldenRecord) -> None:
+    """A decoder that ignores EXIF orientation is told."""
+    import io
 
+    from PIL import Image
 
-def test_tiny_inputs_have_a_record() -> None:
-    """An input smaller than the sample is kept whole."""
-    tiny = replace(CROP, resize_to=(8, 8), image_size=(5, 8))
-    assert make_golden(Probe(tiny)).sample.shape == (5, 8, 3)
+    from embedcache.inputs.golden import golden_bytes
 
-
-def test_a_real_model_meets_its_own_record(convnet: SmallModel) -> None:
-    """Another batch size meets the record; one changed weight of the first layer does not."""
-    record = make_golden(load_backbone(convnet.request, device="cpu", batch_size=1))
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=3)
-    check_golden(backbone, record)
-    module: Any = backbone._module
-    with torch.no_grad():
-        next(module.parameters())[0, 0].add_(0.5)
-    with pytest.raises(DriftError, match="the model's output"):
-        check_golden(backbone, record)
+    lying = Image.open(io.BytesIO(golden_bytes())).convert("RGB")
+    pixels = Preprocessing.from_identity(backbone.spec.identity).apply(lying)
+    with pytest.raises(DriftError, match="decoding or resizing"):
+        check_golden(Other(backbone, pixels=lambda _: pixels), record)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"digest": 1},
-        {"sample": "not base64!"},
-        {"sample": "AAAA"},
-        {"sample_shape": [32, 32]},
-        {"embedding": "AAA="},
-        {"embedding": None},
-        {"more": 1},
+        lambda x: x * (1 + 10 * TOLERANCES["float32"]),
+        lambda x: np.roll(x, 1, axis=1),
+        lambda x: x * np.nan,
+        lambda x: x.astype(np.float16).astype(np.float32),
     ],
 )
-def test_damaged_records_are_refused(change: dict[str, Any]) -> None:
-    """Fields that are missing, unknown, of another type or length raise `ValueError`."""
-    value = make_golden(Probe()).to_json()
-    with pytest.raises(ValueError, match=r".+"):
-        GoldenRecord.from_json({**value, **change})
+def test_model_drift(backbone: TorchBackbone, record: GoldenRecord, change: Any) -> None:
+    """Features that differ by more than rounding, NaN included, are a drift of the model."""
+    with pytest.raises(DriftError, match="model's output"):
+        check_golden(Other(backbone, features=change), record)
 
 
-@pytest.mark.parametrize("value", [None, [], "x", {}])
-def test_what_is_no_record_is_refused(value: object) -> None:
-    """Anything else is refused too."""
-    with pytest.raises(ValueError, match="not a golden record"):
-        GoldenRecord.from_json(value)
+def test_dimension_drift(backbone: TorchBackbone, record: GoldenRecord) -> None:
+    """Another number of features is a drift."""
+    with pytest.raises(DriftError, match="dimension"):
+        check_golden(Other(backbone, features=lambda x: x[:, :-1]), record)
+
+
+def test_one_weight_off(small: SmallModel, record: GoldenRecord, tmp_path: Path) -> None:
+    """A model of which one layer is off is told by the embedding alone."""
+    from safetensors.torch import load_file, save_file
+
+    assert small.request.weights is not None
+    state = load_file(small.request.weights)
+    state["layer1.0.bn1.weight"] = state["layer1.0.bn1.weight"] * 1.01
+    save_file(state, tmp_path / "a.safetensors")
+    request = replace(small.request, weights=tmp_path / "a.safetensors")
+    with pytest.raises(DriftError, match="model's output"):
+        check_golden(load_backbone(request, device="cpu", batch_size=1), record)
+
+
+def test_tf32_would_be_a_drift(small: SmallModel, record: GoldenRecord) -> None:
+    """Weights rounded to TF32's ten bits of mantissa are outside the float32 tolerance."""
+    backbone = load_backbone(small.request, device="cpu", batch_size=1)
+    with torch.no_grad():
+        for parameter in backbone._module.parameters():
+            bits = parameter.view(torch.int32) & ~0x1FFF
+            parameter.copy_(bits.view(torch.float32))
+    with pytest.raises(DriftError, match="model's output"):
+        check_golden(backbone, record)

@@ -8,228 +8,212 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from small_models import SmallModel, sample_images
+from builders import IDENTITY
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor, nn
+from torchvision import transforms
 
-from embedcache.backbones.load import load_backbone
 from embedcache.backbones.torch_backbone import TorchBackbone
 from embedcache.errors import InputRejectedError, OutOfMemoryError
+from embedcache.inputs.golden import texture
+from embedcache.inputs.images import decoder_version
+from embedcache.records.backbone import BackboneSpec
 
-IMAGES = sample_images()
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IDENTITY_8 = replace(
+    IDENTITY,
+    mean=",".join(map(str, MEAN)),
+    std=",".join(map(str, STD)),
+    resize_to="8x8",
+    image_size="8x8",
+)
 
 
-def pixels_of(backbone: TorchBackbone, count: int = 6) -> NDArray[np.uint8]:
-    """Prepared images, (count, H, W, 3)."""
-    return np.stack([backbone.prepare(data) for data in IMAGES[:count]])
+class Flat(nn.Module):
+    """Gives its normalised input as features, and remembers the batches it saw."""
 
-
-class Crowded(nn.Module):
-    """A model on a device that holds only so many rows at once."""
-
-    def __init__(self, module: nn.Module, most: int) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         super().__init__()
-        self.module = module
-        self.most = most
-        self.tried: list[int] = []
+        self.limit = limit
+        self.batches: list[int] = []
 
-    def forward(self, batch: Tensor) -> Any:
-        self.tried.append(len(batch))
-        if len(batch) > self.most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return self.module(batch)
-
-
-def crowd(backbone: TorchBackbone, most: int) -> Crowded:
-    """Let a backbone run out of memory above a batch size."""
-    crowded = Crowded(backbone._module, most)
-    backbone._module = crowded
-    return crowded
+    def forward(self, x: Tensor) -> Tensor:
+        self.batches.append(len(x))
+        if self.limit is not None and len(x) > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory (as if)")
+        return x.flatten(1)
 
 
-def test_normalised_pixels_are_the_librarys(convnet: SmallModel, transformer: SmallModel) -> None:
-    """What the model sees is bit-equal to the library's transform, mean and deviation included."""
-    for small in (convnet, transformer):
-        backbone = load_backbone(small.request, device="cpu")
-        theirs = replace(small, embed=lambda batch: batch).loop(IMAGES)
-        ours = backbone.normalise(torch.from_numpy(pixels_of(backbone)))
-        np.testing.assert_array_equal(ours.contiguous().numpy(), theirs)
+def backbone(module: nn.Module, batch_size: int = 4, **identity: Any) -> TorchBackbone:
+    """A backbone around a module, on the CPU."""
+    spec = BackboneSpec("fake/flat", replace(IDENTITY_8, **identity), 192, 0, "")
+    return TorchBackbone(
+        module,
+        spec,
+        device=torch.device("cpu"),
+        batch_size=batch_size,
+        engine="eager",
+        library="fake 1",
+        weight_files=(),
+    )
 
 
-def test_neighbours_do_not_matter_at_all(convnet: SmallModel, transformer: SmallModel) -> None:
-    """At one batch size a row has the same bits alone, among others, and in a short batch."""
-    for small in (convnet, transformer):
-        backbone = load_backbone(small.request, device="cpu", batch_size=4)
-        batch = pixels_of(backbone, 4)
-        together = backbone.submit(batch).result()
-        assert np.abs(together - together[0]).max() > 0.01
-        for count in (1, 3):
-            np.testing.assert_array_equal(backbone.submit(batch[:count]).result(), together[:count])
-        others = batch.copy()
-        others[1:] = 255
-        np.testing.assert_array_equal(backbone.submit(others).result()[0], together[0])
+def images(count: int) -> np.ndarray:
+    """(count, 8, 8, 3) prepared images, all different."""
+    return np.stack([np.roll(texture(8, 8), i, axis=0) + np.uint8(i) for i in range(count)])
 
 
-def test_batches_in_flight_do_not_mix(convnet: SmallModel) -> None:
-    """Two batches submitted before either is asked for keep their own rows."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=4)
-    batch = pixels_of(backbone)
-    first, second = backbone.submit(batch[:4]), backbone.submit(batch[4:])
-    expected = backbone.submit(batch).result()
-    np.testing.assert_array_equal(second.result(), expected[4:])
-    np.testing.assert_array_equal(first.result(), expected[:4])
+@pytest.mark.parametrize("convolutions", [0, 8])
+def test_normalisation_is_bit_equal(convolutions: int) -> None:
+    """Every pixel value is normalised as by torchvision's ToTensor and Normalize."""
+    pixels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    theirs = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
+    module = nn.Sequential(*[nn.Conv2d(1, 1, 1) for _ in range(convolutions)])
+    ours = backbone(module, image_size="16x16", resize_to="16x16")
+    result = ours.normalise(torch.from_numpy(pixels[None]))[0]
+    assert torch.equal(result, theirs(Image.fromarray(pixels)))
+    layout = torch.channels_last if convolutions else torch.contiguous_format
+    assert result[None].is_contiguous(memory_format=layout)
 
 
-def test_the_callers_pixels_stay_as_they_are(convnet: SmallModel) -> None:
-    """Normalising in place does not write into the batch that was handed in."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=2)
-    batch = pixels_of(backbone, 2)
-    before = batch.copy()
-    backbone.submit(batch).result()
-    np.testing.assert_array_equal(batch, before)
+def test_partial_batches_are_padded() -> None:
+    """The model always sees the full batch size; only the rows that were given come back."""
+    flat = Flat()
+    ours = backbone(flat, batch_size=4)
+    features = ours.submit(images(3)).result()
+    assert features.shape == (3, 192)
+    assert flat.batches == [4]
 
 
-def test_only_full_batches_pass_the_model(convnet: SmallModel) -> None:
-    """Every forward pass has the same shape, so that no row depends on how many came."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=4)
-    crowded = crowd(backbone, 99)
-    assert backbone.submit(pixels_of(backbone, 5)).result().shape == (5, 96)
-    assert crowded.tried == [4, 4]
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 12))
+def test_rows_keep_their_order(batch_size: int, count: int) -> None:
+    """Row i is image i, however many come at once."""
+    ours, alone = backbone(Flat(), batch_size), backbone(Flat(), 1)
+    batch = images(count)
+    expected = np.concatenate([alone.submit(row[None]).result() for row in batch])
+    assert np.array_equal(ours.submit(batch).result(), expected)
 
 
-@pytest.mark.parametrize(("most", "size"), [(4, 4), (3, 2), (1, 1)])
-def test_out_of_memory_halves_the_batch(convnet: SmallModel, most: int, size: int) -> None:
-    """The same rows come out, in smaller batches, and the numerics say so."""
-    plenty = load_backbone(convnet.request, device="cpu", batch_size=8)
-    expected = plenty.submit(pixels_of(plenty)).result()
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=8)
-    crowded = crowd(backbone, most)
-    features = backbone.submit(pixels_of(backbone)).result()
-    assert np.abs(features - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert backbone.numerics.batch_size == size
-    halvings = [8 >> step for step in range(4 - size.bit_length())]
-    assert crowded.tried == halvings + [size] * -(-6 // size)
-    assert backbone.spec == plenty.spec
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 8])
+def test_out_of_memory_halves_the_batch(limit: int) -> None:
+    """When memory runs out, the same rows are run again in smaller batches."""
+    flat = Flat(limit)
+    ours = backbone(flat, batch_size=8)
+    expected = backbone(Flat(), batch_size=8).submit(images(7)).result()
+    assert np.array_equal(ours.submit(images(7)).result(), expected)
+    assert ours.numerics.batch_size == {1: 1, 2: 2, 3: 2, 5: 4, 8: 8}[limit]
+    assert all(size <= 8 for size in flat.batches)
+    assert flat.batches[-1] == ours.numerics.batch_size
 
 
-def test_the_smaller_batch_is_kept(convnet: SmallModel) -> None:
-    """After it ran out of memory once, the next batch does not try the large size again."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=8)
-    crowded = crowd(backbone, 4)
-    backbone.submit(pixels_of(backbone)).result()
-    crowded.tried.clear()
-    backbone.submit(pixels_of(backbone)).result()
-    assert crowded.tried == [4, 4]
+def test_smaller_batches_stay() -> None:
+    """Once halved, the batch size stays, so that no later batch fails."""
+    flat = Flat(limit=2)
+    ours = backbone(flat, batch_size=8)
+    ours.submit(images(8)).result()
+    tried = len(flat.batches)
+    ours.submit(images(8)).result()
+    assert flat.batches[tried:] == [2, 2, 2, 2]
 
 
-def test_an_odd_batch_size_reaches_one(convnet: SmallModel) -> None:
-    """Halving 7 gives 3 and 1, not 0."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=7)
-    crowded = crowd(backbone, 1)
-    assert backbone.submit(pixels_of(backbone, 2)).result().shape == (2, 96)
-    assert crowded.tried == [7, 3, 1, 1]
+def test_out_of_memory_at_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that runs out only when the result is awaited is dealt with alike."""
+    from embedcache.backbones import torch_backbone
+
+    expected = backbone(Flat(), batch_size=8).submit(images(8)).result()
+    real, failures = torch_backbone._collect, [True, True]
+
+    def collect(part: Any) -> Any:
+        if failures and len(part[0]) > 2:
+            failures.pop()
+            raise torch.OutOfMemoryError("CUDA out of memory (as if)")
+        return real(part)
+
+    monkeypatch.setattr(torch_backbone, "_collect", collect)
+    ours = backbone(Flat(), batch_size=8)
+    first, second = ours.submit(images(8)), ours.submit(images(8)[::-1])
+    assert np.array_equal(first.result(), expected)
+    assert np.array_equal(second.result(), expected[::-1])
+    assert ours.numerics.batch_size == 2
 
 
-def test_a_batch_of_one_that_does_not_fit_is_an_error(convnet: SmallModel) -> None:
-    """There is nothing left to halve: the error names the backbone and what to do."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=2)
-    crowded = crowd(backbone, 0)
+def test_two_batches_in_flight_halve_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two batches that ran at the same size and both failed halve it once, not twice."""
+    from embedcache.backbones import torch_backbone
+
+    real = torch_backbone._collect
+
+    def collect(part: Any) -> Any:
+        if len(part[0]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory (as if)")
+        return real(part)
+
+    ours = backbone(Flat(), batch_size=8)
+    first, second = ours.submit(images(8)), ours.submit(images(8))
+    monkeypatch.setattr(torch_backbone, "_collect", collect)
+    assert np.array_equal(first.result(), second.result())
+    assert ours.numerics.batch_size == 4
+
+
+def test_one_image_too_many() -> None:
+    """Where even one image does not fit, the error says what to do."""
     with pytest.raises(OutOfMemoryError, match="batch of one") as caught:
-        backbone.submit(pixels_of(backbone, 2)).result()
-    assert crowded.tried == [2, 1]
-    assert caught.value.where == backbone.spec.name
+        backbone(Flat(limit=0), batch_size=8).submit(images(3))
     assert "--image-size" in (caught.value.hint or "")
 
 
-def test_memory_that_runs_out_later_shrinks_once(
-    convnet: SmallModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a GPU the failure may only show when results are fetched: two batches, one halving."""
-    from embedcache.backbones import torch_backbone
+def test_float32_means_float32() -> None:
+    """TF32 is off while the model runs, and as it was afterwards."""
+    seen = []
 
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=4)
-    batch = pixels_of(backbone, 4)
-    expected = backbone.submit(batch).result()
-    first, second = backbone.submit(batch), backbone.submit(batch)
-    collect = torch_backbone._collect
+    class Spy(Flat):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()))
+            return super().forward(x)
 
-    def fail_if_large(part: Any) -> NDArray[np.float32]:
-        if len(part[0]) == 4:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return collect(part)
-
-    monkeypatch.setattr(torch_backbone, "_collect", fail_if_large)
-    for pending in (first, second):
-        features = pending.result()
-        assert np.abs(features - expected).max() <= 1e-5 * np.abs(expected).max()
-    assert backbone.numerics.batch_size == 2
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    backbone(Spy()).submit(images(1)).result()
+    assert seen == [(False, "highest")]
+    assert (torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()) == before
 
 
-def test_other_errors_are_not_taken_for_memory(convnet: SmallModel) -> None:
-    """A bug in a model surfaces; it does not shrink the batch."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=4)
-    with pytest.raises(RuntimeError, match="size of tensor"):
-        backbone.submit(np.zeros((2, 160, 160, 4), np.uint8)).result()
-    assert backbone.numerics.batch_size == 4
+def test_no_gradients_and_evaluation() -> None:
+    """The model runs without gradients, dropout or moving statistics."""
+
+    class Training(Flat):
+        def forward(self, x: Tensor) -> Tensor:
+            assert torch.is_inference_mode_enabled()
+            assert not self.training
+            return super().forward(x)
+
+    ours = backbone(nn.Sequential(nn.Dropout(0.9), Training()).train())
+    first, second = ours.submit(images(2)).result(), ours.submit(images(2)).result()
+    assert np.array_equal(first, second)
 
 
-def test_bad_bytes_are_rejected_before_the_model(convnet: SmallModel) -> None:
-    """`prepare` refuses what is no image, and gives (H, W, 3) uint8 for what is one."""
-    backbone = load_backbone(convnet.request, device="cpu")
+def test_prepare() -> None:
+    """Bytes become the model's input, or are refused."""
+    import io
+
+    buffer = io.BytesIO()
+    Image.fromarray(texture(30, 20)).save(buffer, "PNG")
+    prepared = backbone(Flat()).prepare(buffer.getvalue())
+    assert (prepared.shape, prepared.dtype) == ((8, 8, 3), np.uint8)
     with pytest.raises(InputRejectedError):
-        backbone.prepare(b"not an image")
-    pixels = backbone.prepare(IMAGES[0])
-    assert (pixels.shape, pixels.dtype) == ((160, 160, 3), np.uint8)
+        backbone(Flat()).prepare(b"no image")
 
 
-def test_features_carry_no_gradient_and_no_training(convnet: SmallModel) -> None:
-    """The model is frozen: evaluation mode, no parameter asks for a gradient."""
-    backbone = load_backbone(convnet.request, device="cpu")
-    module: Any = backbone._module
-    assert not any(part.training for part in module.modules())
-    assert not any(parameter.requires_grad for parameter in module.parameters())
-
-
-def test_numerics_say_how(convnet: SmallModel, transformer: SmallModel) -> None:
-    """Convolutional nets run folded and channels last, transformers neither."""
-    folded = load_backbone(convnet.request, device="cpu", batch_size=3).numerics
-    eager = load_backbone(transformer.request, device="cpu", batch_size=3).numerics
-    assert (folded.engine, folded.memory_format) == ("folded", "channels_last")
-    assert (eager.engine, eager.memory_format) == ("eager", "contiguous")
-    assert folded.device == eager.device == "cpu"
-    assert folded.batch_size == 3
-    assert folded.torch == torch.__version__
-    assert folded.library.startswith("timm ")
-    assert folded.codec.startswith("pillow ")
-
-
-def test_numerics_are_not_in_the_identity(convnet: SmallModel) -> None:
-    """Another batch size is another numerics record and the same cache."""
-    small = load_backbone(convnet.request, device="cpu", batch_size=2)
-    large = load_backbone(convnet.request, device="cpu", batch_size=9)
-    assert small.numerics != large.numerics
-    assert small.spec == large.spec
-
-
-def test_the_stored_dtype_changes_the_identity_only(convnet: SmallModel) -> None:
-    """How features are stored does not change how they are computed."""
-    half = load_backbone(convnet.request, device="cpu", batch_size=6)
-    full = load_backbone(
-        replace(convnet.request, stored_dtype="float32"), device="cpu", batch_size=6
-    )
-    differences = half.spec.identity.differences(full.spec.identity)
-    assert differences == ("stored_dtype: float16 → float32",)
-    batch = pixels_of(half)
-    np.testing.assert_array_equal(half.submit(batch).result(), full.submit(batch).result())
-
-
-def test_the_process_keeps_its_settings(convnet: SmallModel) -> None:
-    """Embedding leaves the caller's choice of float32 arithmetic as it was."""
-    backbone = load_backbone(convnet.request, device="cpu", batch_size=2)
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
-    try:
-        backbone.submit(pixels_of(backbone, 2)).result()
-        assert torch.get_float32_matmul_precision() == "high"
-    finally:
-        torch.set_float32_matmul_precision(before)
+def test_numerics() -> None:
+    """The numerics say how rows are computed."""
+    numerics = backbone(nn.Sequential(*[nn.Conv2d(3, 3, 1) for _ in range(9)])).numerics
+    assert numerics.device == "cpu"
+    assert numerics.engine == "eager"
+    assert numerics.memory_format == "channels_last"
+    assert numerics.batch_size == 4
+    assert numerics.torch == torch.__version__
+    assert numerics.library == "fake 1"
+    assert numerics.codec == decoder_version()
+    assert backbone(Flat()).numerics.memory_format == "contiguous"

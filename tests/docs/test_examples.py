@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 import pytest
-from builders import image_folder
 from command import Command
 from pages import ROOT, blocks, command_lines, spans
 
@@ -59,20 +58,6 @@ def test_mentioned_commands_exist(span: str) -> None:
     assert command is not None, span
     known = {flag for parameter in command.params for flag in parameter.opts} | {"--help"}
     assert set(re.findall(r"(?<!\S)--?[a-z][a-z-]*", span)) <= known
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with twelve pictures in `photos/`."""
-    image_folder(tmp_path / "photos")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Command:
-    """The command line, in this process."""
-    return Command(capsys)
 
 
 def test_commands_that_need_no_hub_run(folder: Path, run: Command) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 import pytest
-from builders import image_folder
 from command import Command
 from pages import ROOT
 
@@ -49,14 +48,9 @@ def test_its_commands_and_keys_are_known(recipe: Path, monkeypatch: pytest.Monke
         command.make_context(name, arguments, parent=group)
 
 
-def test_the_folder_recipe_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_folder_recipe_runs(folder: Path, run: Command) -> None:
     """As it stands, in a folder that has `photos/`."""
-    image_folder(tmp_path / "photos")
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
-    monkeypatch.chdir(tmp_path)
-    run = Command(capsys)
+    before = set(folder.glob("runs/*"))
     for line in _commands(ROOT / "configs" / "folder.toml"):
         run.well(*shlex.split(line)[1:])
-    assert len(list((tmp_path / "runs").iterdir())) == 1
+    assert len(set(folder.glob("runs/*")) - before) == 1
