@@ -142,9 +142,11 @@ def _convert(
 
 
 def _class_counts(config: Any, state: Mapping[str, Tensor]) -> Iterator[int]:
-    """Numbers of classes that a file may have: its classifier's, none, the published weights'."""
+    """Numbers of classes that a file may have: its classifier's, its last tensor's, none, …."""
     names = [f"{part}.weight" for part in _classifier(config)]
     counts = [len(state[name]) for name in names if name in state]
+    *_, last = state.values()
+    counts += [len(last)] if last.ndim else []
     yield from dict.fromkeys([*counts, 0, config.num_classes])
 
 

