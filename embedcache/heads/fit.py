@@ -19,6 +19,7 @@ from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
 from embedcache.heads.head_record import HowChosen
 from embedcache.heads.json_records import dump_record
+from embedcache.heads.predictions import Predictions
 from embedcache.heads.prepare import Prepared, prepare
 from embedcache.heads.problem import Problem
 from embedcache.heads.report import FitReport, SelectionRecord
@@ -42,19 +43,21 @@ _MAX_ITERATIONS = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A head, the rows behind it and the report on it."""
+    """A head, the rows behind it, what was predicted of the judged ones, and the report."""
 
     head: Head
     rows: RunRows
+    predictions: Predictions
     report: FitReport
 
     def save(self, folder: Path) -> None:
-        """Write head, rows and report into an existing folder.
+        """Write head, rows, predictions and report into an existing folder.
 
         Raises:
             StorageError: The disk is full or the folder is not writable.
         """
         self.rows.save(folder)
+        self.predictions.save(folder)
         self.head.save(folder)
         write_atomic(folder / REPORT, dump_record(self.report))
 
@@ -117,7 +120,7 @@ def fit(
         probabilities[:, : prepared.k] = head.predict_proba(prepared.features(prepared.judged))
         fold_cs = ()
     report = build_report(prepared, head, selection, probabilities, fold_cs)
-    return Fitted(head, _run_rows(prepared), report)
+    return Fitted(head, _run_rows(prepared), _predictions(prepared, probabilities), report)
 
 
 def _check_choice(name: str, got: str, allowed: tuple[str, ...]) -> None:
@@ -213,3 +216,12 @@ def _run_rows(prepared: Prepared) -> RunRows:
     side[prepared.cleaned.rows] = prepared.protocol.side
     label = np.where(problem.labels < 0, -1, prepared.code[problem.labels]).astype(np.int32)
     return RunRows(np.asarray(problem.digests), label, side)
+
+
+def _predictions(prepared: Prepared, probabilities: NDArray[np.float64]) -> Predictions:
+    judged = prepared.judged
+    return Predictions(
+        prepared.cleaned.rows[judged],
+        prepared.group[judged],
+        probabilities.astype(np.float32),
+    )

@@ -23,6 +23,7 @@ __all__ = [
     "CONFIG",
     "HEAD",
     "HEAD_TENSORS",
+    "PREDICTIONS",
     "REPORT",
     "ROWS",
     "RUNS_ENVIRONMENT",
@@ -36,6 +37,7 @@ __all__ = [
 HEAD = "head.json"
 HEAD_TENSORS = "head.safetensors"
 ROWS = "rows.safetensors"
+PREDICTIONS = "predictions.safetensors"
 REPORT = "report.json"
 CONFIG = "config.json"
 

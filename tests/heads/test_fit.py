@@ -90,7 +90,13 @@ def test_the_same_seed_gives_the_same_bytes(make: object, tmp_path: Path) -> Non
         (tmp_path / name).mkdir()
         fit(make(), seed=seed).save(tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == ["head.json", "head.safetensors", "report.json", "rows.safetensors"]
+    assert files == [
+        "head.json",
+        "head.safetensors",
+        "predictions.safetensors",
+        "report.json",
+        "rows.safetensors",
+    ]
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     report = "report.json"
