@@ -23,6 +23,7 @@ __all__ = [
     "CONFIG",
     "HEAD",
     "HEAD_TENSORS",
+    "PAGE",
     "PREDICTIONS",
     "REPORT",
     "ROWS",
@@ -39,6 +40,7 @@ HEAD_TENSORS = "head.safetensors"
 ROWS = "rows.safetensors"
 PREDICTIONS = "predictions.safetensors"
 REPORT = "report.json"
+PAGE = "report.html"
 CONFIG = "config.json"
 
 RUNS_ENVIRONMENT = "EMBEDCACHE_RUNS_DIR"
