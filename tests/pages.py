@@ -9,6 +9,7 @@ import numpy as np
 
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.cleaning import Conflict, Crossing
+from embedcache.heads.calibrate import calibrate
 from embedcache.heads.report import (
     ClassRows,
     FitReport,
@@ -58,6 +59,8 @@ def material(
         selection=selection(),
         leaderboard=None,
         evaluation=evaluation,
+        calibration=calibrate(labels, shares, group, seed=0),
+        abstention=None,
         mistakes=(),
         conflicts=(Conflict(("a.png", "b.png"), (classes[0], classes[1])),),
         crossings=(Crossing("c.png", "d.png"),),

@@ -30,6 +30,7 @@ def page(material: Material) -> bytes:
         scores.classes(report),
         scores.leaderboard(report),
         _pair(scores.choice(report), scores.calibration(material)),
+        scores.abstention(report),
         evidence.mistakes(material),
         evidence.doubtful_labels(material),
         evidence.data(material),

@@ -8,6 +8,7 @@ import numpy as np
 import pages
 import pytest
 
+from embedcache.evaluation.abstention import Abstention
 from embedcache.heads.report import Contender, Leaderboard
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
@@ -163,3 +164,18 @@ def test_a_leaderboard_is_shown() -> None:
     text = _read(replace(material, report=replace(material.report, leaderboard=board))).text
     assert "0.0300 [-0.0100, 0.0700]" in text
     assert "knn: too many rows" in text
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Abstention(0.95, 0.871, 0.62, 0.981, 0.954), "at least 0.871: that is 62.0"),
+        (Abstention(0.95, None, 0.0, None, None), "No threshold can be shown to make 95"),
+    ],
+)
+def test_a_wanted_precision_is_answered(found: Abstention, words: str) -> None:
+    """The threshold with its coverage, or that there is none."""
+    material = pages.material()
+    report = replace(material.report, abstention=found)
+    assert words in _read(replace(material, report=report)).text
+    assert "When to answer" not in _read(material).text
