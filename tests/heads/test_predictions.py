@@ -71,7 +71,7 @@ def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
 def test_they_are_the_answers_that_the_report_scores(*, given: bool, tmp_path: Path) -> None:
     """Accuracy and log-loss of a cross-validation and of a hold-out follow from them."""
     split = np.where(np.arange(90) < 60, 1, 3) if given else np.zeros(90)
-    fitted = fit(problem(cycle(3, 90), split=split.astype(np.uint8)), cs=(0.01,))
+    fitted = fit(problem(cycle(3, 90), split=split.astype(np.uint8)), values=(0.01,))
     fitted.save(tmp_path)
     rows = RunRows.load(tmp_path)
     found = Predictions.load(tmp_path, rows)
