@@ -67,6 +67,11 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
     help="Find the probability from which on a share P of the answers is right: 0.95.",
 )
+@click.option(
+    "--keep-duplicates-together",
+    is_flag=True,
+    help="Keep near duplicates on one side of the split; they are reported in any case.",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options

@@ -18,6 +18,8 @@ __all__ = [
     "FitReport",
     "Leaderboard",
     "Mistake",
+    "NearDuplicates",
+    "NearPair",
     "RowCounts",
     "SelectionRecord",
     "SettingScore",
@@ -182,6 +184,42 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class NearPair:
+    """Two rows that show nearly the same picture, and are fitted and judged by one head.
+
+    Attributes:
+        first: Name of a row.
+        second: Name of the other.
+        cosine: Of their standardised features.
+        difference: Mean difference of their pixels, of 255; None where a picture is gone.
+    """
+
+    first: str
+    second: str
+    cosine: float
+    difference: float | None
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Near duplicates across the sides of the split.
+
+    Attributes:
+        count: How many there are; at least so many where `is_complete` is false.
+        unlike: Pairs that the features take for the same, and the pixels do not.
+        is_complete: Whether all pairs were looked at.
+        together: Whether those found before the split were kept on one side.
+        pairs: The most similar ones, at most `LISTED`.
+    """
+
+    count: int
+    unlike: int
+    is_complete: bool
+    together: bool
+    pairs: tuple[NearPair, ...]
+
+
+@dataclass(frozen=True)
 class FitReport:
     """Everything known of a fit.
 
@@ -210,6 +248,7 @@ class FitReport:
         crossings: Images on both sides of the source's split, at most `LISTED`.
         crossing_count: How many there are.
         notes: What a person should know.
+        near_duplicates: Across sides; None where nobody looked.
     """
 
     format: int
@@ -236,3 +275,4 @@ class FitReport:
     crossings: tuple[Crossing, ...]
     crossing_count: int
     notes: tuple[str, ...]
+    near_duplicates: NearDuplicates | None = None

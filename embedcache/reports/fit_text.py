@@ -10,6 +10,7 @@ from embedcache.heads.report import FitReport
 from embedcache.reports.columns import columns, shorten
 from embedcache.reports.confusion_text import confusion_lines
 from embedcache.reports.escape import printable
+from embedcache.reports.near_text import near_lines
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
 from embedcache.reports.trust_text import trust_lines
 
@@ -147,6 +148,7 @@ def _data(report: FitReport, width: int) -> list[str]:
     more = report.crossing_count - _MOST_LISTED
     if more > 0:
         lines.append(f"and {more} more on both sides: see report.json")
+    lines += near_lines(report.near_duplicates, width)
     for note in (*report.notes, *report.evaluation.notes):
         lines += _wrapped(f"note: {printable(note)}", width)
     return lines

@@ -18,6 +18,7 @@ from embedcache.runs.folder import CONFIG, PAGE, find_run, publish_run, runs_roo
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.page import run_page
 
 __all__ = ["Run", "fit_head", "load_head", "problem_of"]
@@ -47,6 +48,7 @@ def fit_head(
     on_conflict: str = "error",
     values: tuple[float, ...] | None = None,
     abstain_precision: float | None = None,
+    keep_duplicates_together: bool = False,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -64,6 +66,7 @@ def fit_head(
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)
             instead of the grid that finds its range.
         abstain_precision: Find the threshold above which answers are so often right.
+        keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         cache_dir: The cache root, where no cache is given.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         progress: Told what is being computed.
@@ -77,6 +80,8 @@ def fit_head(
     if not isinstance(cache, FeatureCache):
         cache = FeatureCache(cache or choose_cache(cache_root(cache_dir)))
     problem = problem_of(cache)
+    if keep_duplicates_together:
+        problem = on_one_side(cache, problem)
     fitted = fit(
         problem,
         model,
@@ -88,6 +93,7 @@ def fit_head(
         progress=progress,
         notify=notify,
     )
+    fitted = report_near_duplicates(cache, fitted, together=keep_duplicates_together)
     options = {
         "model": model,
         "metric": metric,
@@ -95,6 +101,7 @@ def fit_head(
         "on_conflict": on_conflict,
         "values": values,
         "abstain_precision": abstain_precision,
+        "keep_duplicates_together": keep_duplicates_together,
     }
     config = {
         "cache": str(cache.path),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -12,8 +11,9 @@ from embedcache.heads.fit import Fitted
 from embedcache.heads.report import FitReport
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.page import page
-from embedcache.reports.page.thumbnails import Thumbnails
+from embedcache.reports.page.thumbnails import thumbnail
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows.near import pictures_of
 
 __all__ = ["run_page"]
 
@@ -27,7 +27,12 @@ def run_page(cache: FeatureCache, fitted: Fitted, options: Mapping[str, Any]) ->
         options: Of the fit, by name: as `fit_head` takes them.
     """
     judged = fitted.predictions
-    root = os.fsencode(cache.meta.root)
+    read = pictures_of(cache)
+
+    def picture(row: int) -> str | None:
+        image = read(row)
+        return None if image is None else thumbnail(image)
+
     return page(
         Material(
             report=fitted.report,
@@ -36,7 +41,7 @@ def run_page(cache: FeatureCache, fitted: Fitted, options: Mapping[str, Any]) ->
             group=judged.group,
             probabilities=judged.probability,
             ids=cache.ids,
-            picture=Thumbnails(lambda row: os.path.join(root, cache.ids[row]), cache.sha256),
+            picture=picture,
             rejects=cache.rejects,
             commands=(_extract_command(cache), _fit_command(cache, fitted.report, options)),
             versions=environment(),

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 
 from embedcache.evaluation.label_errors import label_errors
+from embedcache.heads.report import NearDuplicates
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import inline, percent, section, table, text
 
@@ -96,7 +97,7 @@ def _gallery(items: list[str]) -> str:
 def data(material: Material) -> str:
     """Where the rows went: duplicates, conflicts, crossings, rejects."""
     report = material.report
-    rows = report.rows
+    rows, near = report.rows, report.near_duplicates
     counts = [
         ("rows in the cache", rows.total),
         ("fitted", rows.train),
@@ -105,6 +106,7 @@ def data(material: Material) -> str:
         ("left out as duplicates", rows.duplicates),
         ("left out, same image under different labels", rows.conflicting),
         ("images on both sides of the source's split", report.crossing_count),
+        ("near duplicates across sides", near.count if near else 0),
         ("inputs rejected, without a row", len(material.rejects)),
     ]
     parts = [table(["rows", "number"], ([text(n), f"{c:,}"] for n, c in counts), "<>")]
@@ -129,9 +131,24 @@ def data(material: Material) -> str:
             ],
             report.crossing_count,
         ),
+        _near(report.near_duplicates),
         _list("Rejected", _rejects(material), len(material.rejects)),
     ]
     return section("Data", *parts)
+
+
+def _near(found: NearDuplicates | None) -> str:
+    if found is None or not found.count:
+        return ""
+    return _list(
+        "Nearly the same picture, fitted and judged",
+        [
+            f"<code>{inline(pair.first)}</code> and <code>{inline(pair.second)}</code>, cosine "
+            f"{pair.cosine:.3f}" + ("" if pair.difference is not None else ", not confirmed")
+            for pair in found.pairs
+        ],
+        found.count,
+    )
 
 
 def _rejects(material: Material) -> list[str]:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pages
+import materials
 import pytest
 from PIL import Image
 
@@ -22,7 +22,7 @@ pytestmark = [
 _CLASSES = {
     "few": ("cat", "dog"),
     "twenty": tuple(f"a class with a long name {i}" for i in range(20)),
-    "hostile": (pages.HOSTILE + "1", pages.HOSTILE + "x" * 200),
+    "hostile": (materials.HOSTILE + "1", materials.HOSTILE + "x" * 200),
 }
 
 _MEASURE = """<!doctype html>
@@ -52,7 +52,7 @@ def _browse(folder: Path, *arguments: str) -> str:
 @pytest.mark.parametrize("width", [360, 1200])
 def test_it_is_never_wider_than_its_window(width: int, classes: str, tmp_path: Path) -> None:
     """What is too wide scrolls in its own box, on a phone as well."""
-    source = page(pages.material(_CLASSES[classes], rows=200)).decode()
+    source = page(materials.material(_CLASSES[classes], rows=200)).decode()
     wrapper = tmp_path / "wrapper.html"
     wrapper.write_text(_MEASURE.format(width=width, page=html.escape(source)))
     found = re.search(
@@ -67,7 +67,7 @@ def test_it_is_never_wider_than_its_window(width: int, classes: str, tmp_path: P
 def test_it_follows_light_and_dark(width: int, tmp_path: Path) -> None:
     """The ground is bright or dark as the person prefers, and something is written on it."""
     path = tmp_path / "report.html"
-    path.write_bytes(page(pages.material()))
+    path.write_bytes(page(materials.material()))
     for scheme, is_light in (("1", True), ("0", False)):
         shot = tmp_path / f"{scheme}.png"
         _browse(
@@ -92,7 +92,7 @@ def test_it_follows_light_and_dark(width: int, tmp_path: Path) -> None:
 def test_it_prints(tmp_path: Path) -> None:
     """As a PDF of a few pages."""
     path = tmp_path / "report.html"
-    path.write_bytes(page(pages.material()))
+    path.write_bytes(page(materials.material()))
     _browse(tmp_path, f"--print-to-pdf={tmp_path / 'report.pdf'}", path.as_uri())
     data = (tmp_path / "report.pdf").read_bytes()
     assert data.startswith(b"%PDF")

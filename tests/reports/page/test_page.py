@@ -4,12 +4,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import materials
 import numpy as np
-import pages
 import pytest
 
 from embedcache.evaluation.abstention import Abstention
-from embedcache.heads.report import Contender, Leaderboard
+from embedcache.heads.report import Contender, Leaderboard, NearDuplicates, NearPair
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material
@@ -56,22 +56,22 @@ def _read(material: Material) -> _Reader:
 
 def test_it_needs_nothing_but_itself() -> None:
     """No script, no link, no address of another file, and a policy that would stop them."""
-    found = _read(pages.material(picture=lambda _row: "data:image/jpeg;base64,AAAA"))
+    found = _read(materials.material(picture=lambda _row: "data:image/jpeg;base64,AAAA"))
     assert not found.tags & {"script", "link", "iframe", "object", "embed", "form", "base"}
     for name, value in found.attributes:
         assert not name.startswith("on")
         if name in {"src", "href", "srcset", "data", "action"}:
             assert (value or "").startswith("data:image/jpeg;base64,")
-    assert "url(" not in page(pages.material()).decode()
-    assert "@import" not in page(pages.material()).decode()
+    assert "url(" not in page(materials.material()).decode()
+    assert "@import" not in page(materials.material()).decode()
     assert any("default-src 'none'" in (value or "") for _, value in found.attributes)
 
 
 def test_it_says_what_a_person_looks_for() -> None:
     """The accuracy with its interval and baseline, errors, rejects, and how to repeat it."""
-    found = _read(pages.material())
+    found = _read(materials.material())
     text = re.sub(r"\s+", " ", found.text)
-    accuracy = pages.material().report.evaluation.score("accuracy")
+    accuracy = materials.material().report.evaluation.score("accuracy")
     assert accuracy.interval is not None
     value, low, high = (
         100 * x for x in (accuracy.value, accuracy.interval.low, accuracy.interval.high)
@@ -96,10 +96,10 @@ def test_it_says_what_a_person_looks_for() -> None:
 
 def test_hostile_names_are_only_text() -> None:
     """Classes, ids, rejects, notes and commands of hostile text add no tag and no attribute."""
-    name = pages.HOSTILE
-    plain = pages.material()
+    name = materials.HOSTILE
+    plain = materials.material()
     classes = (name + "1", name + "2", name + "3")
-    hostile = pages.material(classes)
+    hostile = materials.material(classes)
     report = replace(hostile.report, dataset=name, backbone=name, model=name, notes=(name,))
     raw = name.encode("utf-8", "surrogateescape")
     found = _read(
@@ -122,16 +122,16 @@ def test_hostile_names_are_only_text() -> None:
 def test_many_classes_show_the_worst_pairs() -> None:
     """Above 20 classes there is no matrix; above 50 only the classes of lowest recall."""
     names = tuple(f"class {i}" for i in range(60))
-    text = _read(pages.material(names, rows=600)).text
+    text = _read(materials.material(names, rows=600)).text
     assert "most frequent pairs" in text
     assert "the 50 of lowest recall, of 60" in text
-    twenty = page(pages.material(names[:20], rows=200)).decode()
+    twenty = page(materials.material(names[:20], rows=200)).decode()
     assert twenty.count('<th scope="row">') == 20
 
 
 def test_perfect_answers_have_a_page() -> None:
     """Nothing is wrong, in doubt or confused."""
-    material = pages.material()
+    material = materials.material()
     shares = np.eye(3, dtype=np.float32)[material.labels]
     text = _read(replace(material, probabilities=shares)).text
     assert "No judged row was answered wrong." in text
@@ -140,10 +140,10 @@ def test_perfect_answers_have_a_page() -> None:
 @pytest.mark.parametrize("values", [{}, {"k": 5.0}, {"shrinkage": 0.0}])
 def test_any_models_choice_can_be_drawn(values: dict[str, float]) -> None:
     """Models without parameters, with one setting, and with a parameter that may be 0."""
-    material = pages.material()
-    one = replace(pages.selection().scores[0], setting=values)
+    material = materials.material()
+    one = replace(materials.selection().scores[0], setting=values)
     for scores in ((one,), (one, replace(one, setting={n: v + 0.5 for n, v in values.items()}))):
-        selection = replace(pages.selection(), setting=values, best=values, scores=scores)
+        selection = replace(materials.selection(), setting=values, best=values, scores=scores)
         assert (
             "Choice"
             in _read(replace(material, report=replace(material.report, selection=selection))).text
@@ -160,7 +160,7 @@ def test_a_leaderboard_is_shown() -> None:
         ),
         ("knn: too many rows",),
     )
-    material = pages.material()
+    material = materials.material()
     text = _read(replace(material, report=replace(material.report, leaderboard=board))).text
     assert "0.0300 [-0.0100, 0.0700]" in text
     assert "knn: too many rows" in text
@@ -175,7 +175,17 @@ def test_a_leaderboard_is_shown() -> None:
 )
 def test_a_wanted_precision_is_answered(found: Abstention, words: str) -> None:
     """The threshold with its coverage, or that there is none."""
-    material = pages.material()
+    material = materials.material()
     report = replace(material.report, abstention=found)
     assert words in _read(replace(material, report=report)).text
     assert "When to answer" not in _read(material).text
+
+
+def test_near_duplicates_are_listed() -> None:
+    """Their number, ten of them, and whether pixels confirm them."""
+    pair = NearPair("left.png", "right.png", 0.991, None)
+    near = NearDuplicates(12, 0, True, False, (pair,) * 12)
+    material = materials.material()
+    text = _read(replace(material, report=replace(material.report, near_duplicates=near))).text
+    assert "left.png and right.png, cosine 0.991, not confirmed" in text
+    assert "and 2 more" in text

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from embedcache.evaluation.evaluate import evaluate
-from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.calibrate import calibrate
+from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.report import (
     ClassRows,
     FitReport,
