@@ -154,7 +154,8 @@ class Split:
         folds: Number of outer folds, 0 for a hold-out.
         fold_models: The model that each outer fold chose for itself.
         fold_settings: Its setting.
-        test_openings: How often the test rows were looked at; 0 for a cross-validation.
+        test_openings: How many heads of the runs folder were judged on the same test rows,
+            this one included; 0 for a cross-validation.
     """
 
     kind: str

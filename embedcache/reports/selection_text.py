@@ -29,7 +29,7 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         )
         lines += _wrapped(f"choice of each outer fold: {each}", width)
     else:
-        lines.append(f"openings of the test rows by this run: {split.test_openings}")
+        lines += _wrapped(_openings(split.test_openings), width)
     if selection.setting == selection.best:
         best = "the best" if len(selection.scores) > 1 else "the only setting"
     else:
@@ -42,6 +42,15 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         width,
     )
     return lines
+
+
+def _openings(number: int) -> str:
+    if number == 1:
+        return "the first head of this runs folder that is judged on these test rows"
+    return (
+        f"head number {number} that is judged on these test rows: "
+        f"the best of {number} looks better than it is"
+    )
 
 
 def leaderboard_lines(board: Leaderboard | None, width: int) -> list[str]:

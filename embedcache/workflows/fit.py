@@ -19,6 +19,7 @@ from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.near import on_one_side, report_near_duplicates
+from embedcache.workflows.openings import count_opening
 from embedcache.workflows.page import run_page
 
 __all__ = ["Run", "fit_head", "load_head", "problem_of"]
@@ -94,6 +95,7 @@ def fit_head(
         notify=notify,
     )
     fitted = report_near_duplicates(cache, fitted, together=keep_duplicates_together)
+    fitted = count_opening(runs_root(runs_dir), fitted)
     options = {
         "model": model,
         "metric": metric,

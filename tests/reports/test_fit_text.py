@@ -63,7 +63,7 @@ def test_everything_is_told(hold_out: FitReport) -> None:
         "true \\ predicted",
         "defective",
         "the source sets 80 test rows aside",
-        "openings of the test rows by this run: 1",
+        "the first head of this runs folder that is judged on these test rows",
         "← chosen",
         "conflict: image0003.png as working, image0004.png as defective",
         "on both sides: image0002.png (left training) = image0200.png",

@@ -108,3 +108,23 @@ def test_runs_are_compared_by_name(tmp_path: Path) -> None:
     assert found.rows == COUNT
     assert {run.run for run in found.runs} == set(names)
     assert len(found.pairs) == 1
+
+
+def test_test_openings_are_counted(tmp_path: Path) -> None:
+    """The second head on the same test rows knows that it is the second."""
+    split = np.where(np.arange(COUNT) < 40, 1, 3).astype(np.uint8)
+    cache = _cache(tmp_path, split)
+    first = fit_head(cache, model="ncm", runs_dir=tmp_path / "runs")
+    second = fit_head(cache, model="ridge", runs_dir=tmp_path / "runs")
+    assert first.report.split.test_openings == 1
+    assert second.report.split.test_openings == 2
+    assert "Head number 2" in (second.path / "report.html").read_text()
+    other = fit_head(cache, model="ridge", runs_dir=tmp_path / "others")
+    assert other.report.split.test_openings == 1
+
+
+def test_a_cross_validation_opens_nothing(tmp_path: Path) -> None:
+    """It has no test rows."""
+    run = fit_head(_cache(tmp_path), model="ncm", runs_dir=tmp_path / "runs")
+    assert run.report.split.test_openings == 0
+    assert not (tmp_path / "runs" / "ledger.json").exists()

@@ -49,7 +49,13 @@ def _openings(report: FitReport) -> str:
             f"The score is of {report.split.folds} heads, each on rows that it had not seen; "
             "the head that is kept is fitted on all rows."
         )
-    return f"Openings of the test rows by this run: {report.split.test_openings}."
+    number = report.split.test_openings
+    if number == 1:
+        return "The first head of its runs folder that is judged on these test rows."
+    return (
+        f"Head number {number} that is judged on these test rows: the best of {number} looks "
+        "better than it is."
+    )
 
 
 def scores(report: FitReport) -> str:
