@@ -72,6 +72,11 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     is_flag=True,
     help="Keep near duplicates on one side of the split; they are reported in any case.",
 )
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Fit the labels of this CSV (columns id or path, and label), not the cache's own.",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options

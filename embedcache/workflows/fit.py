@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.openings import count_opening
 from embedcache.workflows.page import run_page
+from embedcache.workflows.relabel import relabel
 
 __all__ = ["Run", "fit_head", "load_head", "problem_of"]
 
@@ -50,6 +51,7 @@ def fit_head(
     values: tuple[float, ...] | None = None,
     abstain_precision: float | None = None,
     keep_duplicates_together: bool = False,
+    labels: Path | None = None,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -68,6 +70,7 @@ def fit_head(
             instead of the grid that finds its range.
         abstain_precision: Find the threshold above which answers are so often right.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
+        labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
         cache_dir: The cache root, where no cache is given.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         progress: Told what is being computed.
@@ -81,6 +84,10 @@ def fit_head(
     if not isinstance(cache, FeatureCache):
         cache = FeatureCache(cache or choose_cache(cache_root(cache_dir)))
     problem = problem_of(cache)
+    notes: tuple[str, ...] = ()
+    if labels is not None:
+        problem, note = relabel(cache, problem, labels)
+        notes = (note,)
     if keep_duplicates_together:
         problem = on_one_side(cache, problem)
     fitted = fit(
@@ -95,6 +102,7 @@ def fit_head(
         notify=notify,
     )
     fitted = report_near_duplicates(cache, fitted, together=keep_duplicates_together)
+    fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
     fitted = count_opening(runs_root(runs_dir), fitted)
     options = {
         "model": model,
@@ -104,6 +112,7 @@ def fit_head(
         "values": values,
         "abstain_precision": abstain_precision,
         "keep_duplicates_together": keep_duplicates_together,
+        "labels": None if labels is None else os.path.abspath(labels),
     }
     config = {
         "cache": str(cache.path),

@@ -128,3 +128,21 @@ def test_a_cross_validation_opens_nothing(tmp_path: Path) -> None:
     run = fit_head(_cache(tmp_path), model="ncm", runs_dir=tmp_path / "runs")
     assert run.report.split.test_openings == 0
     assert not (tmp_path / "runs" / "ledger.json").exists()
+
+
+def test_other_labels_are_fitted_on_the_same_cache(tmp_path: Path) -> None:
+    """By id or path; images that the file does not name take no part, and the report says so."""
+    cache = _cache(tmp_path)
+    names = cache.ids.texts()
+    file = tmp_path / "labels.csv"
+    rows = [f"{name},{'odd' if i % 2 else 'even'}" for i, name in enumerate(names[:40])]
+    file.write_text("\n".join(["path,label", *rows, "elsewhere.png,odd"]) + "\n")
+    run = fit_head(cache, model="ncm", labels=file, runs_dir=tmp_path / "runs")
+    assert run.head.classes == ("even", "odd")
+    assert run.report.rows.unlabelled == 20
+    (note,) = [note for note in run.report.notes if note.startswith("labels from")]
+    assert "40 of 60 rows; 1 of its images are not in the cache" in note
+    assert f"--labels {file}" in (run.path / "report.html").read_text()
+    file.write_text("path,label\nelsewhere.png,odd\n")
+    with pytest.raises(UsageError, match="none of the cached images"):
+        fit_head(cache, model="ncm", labels=file, runs_dir=tmp_path / "runs")
