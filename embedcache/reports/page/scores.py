@@ -122,6 +122,8 @@ def choice(report: FitReport) -> str:
     loss = _LOSS_NAMES[selection.metric]
     if not selection.setting:
         return section("Choice", f"<p>{text(report.model)} has nothing to choose.</p>")
+    if len(selection.scores) == 1:
+        return section("Choice", f"<p>{_setting(selection.setting)}, as it was given.</p>")
     best = (
         "the best"
         if selection.setting == selection.best

@@ -88,7 +88,7 @@ svg text.chosen { fill: var(--bad); }
 .gallery li { font-size: .8rem; line-height: 1.35; break-inside: avoid; }
 .gallery img, .gallery .blank {
   width: 100%; aspect-ratio: 1; object-fit: contain; border-radius: 6px; background: var(--line);
-  display: block; margin-bottom: .3rem;
+  display: block; margin-bottom: .3rem; border: 1px solid var(--line);
 }
 .gallery .blank { display: grid; place-items: center; color: var(--soft); }
 .gallery .id { color: var(--soft); }
