@@ -112,7 +112,7 @@ def sensible(n: int, d: int, k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
         "lda": (d > 4096 or k * d * d > 1 << 30) and "a covariance of each of many classes",
         "linear-svm": n * d * k > 1 << 25 and "slow beyond some ten thousand rows",
         "knn": n > 200_000 and "every row against every other",
-        "nystroem": not 200 <= n <= 100_000 and "for 200 to 100,000 rows",
+        "nystroem": not 200 <= n <= 30_000 and "for 200 to 30,000 rows",
         "mlp": n < 500 and "fewer than 500 rows",
         "linear-sgd": "logreg finds the same optimum exactly where the features fit into memory",
     }

@@ -103,12 +103,14 @@ class Neighbours:
         rows: (M, D) float16, of length 1 before rounding.
         labels: (M,) int32 classes, each at least once.
         neighbours: (1,) int32, k.
-        temperature: (1,) float64, of the votes.
+        vote_temperature: (1,) float64, of the votes.
+        temperature: (1,) float64, of their softmax.
     """
 
     rows: NDArray[np.float16]
     labels: NDArray[np.int32]
     neighbours: NDArray[np.int32]
+    vote_temperature: NDArray[np.float64]
     temperature: NDArray[np.float64]
     name: ClassVar[str] = "neighbours"
 
@@ -126,7 +128,8 @@ class Neighbours:
         """(N, K)."""
         index, similarity = nearest(self.rows, normalised(features), int(self.neighbours[0]))
         share = np.bincount(self.labels) / len(self.labels)
-        return votes(self.labels[index], similarity, share, float(self.temperature[0]))
+        logits = votes(self.labels[index], similarity, share, float(self.vote_temperature[0]))
+        return logits / self.temperature
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""
@@ -134,6 +137,7 @@ class Neighbours:
             "rows": self.rows,
             "labels": self.labels,
             "neighbours": self.neighbours,
+            "vote_temperature": self.vote_temperature,
             "temperature": self.temperature,
         }
 
@@ -144,6 +148,7 @@ class Neighbours:
             "rows": ("float16", (None, dim)),
             "labels": ("int32", (None,)),
             "neighbours": ("int32", (1,)),
+            "vote_temperature": ("float64", (1,)),
             "temperature": ("float64", (1,)),
         }
 
@@ -158,6 +163,7 @@ class Neighbours:
             tensors["rows"],
             tensors["labels"],
             tensors["neighbours"],
+            tensors["vote_temperature"],
             tensors["temperature"],
         )
         if len(form.labels) != len(form.rows) or not len(form.rows):
@@ -170,6 +176,6 @@ class Neighbours:
             raise ValueError("classes without rows")
         if not 1 <= form.neighbours[0] <= len(form.rows):
             raise ValueError(f"{form.neighbours[0]} neighbours of {len(form.rows)} rows")
-        if form.temperature[0] <= 0:
+        if form.vote_temperature[0] <= 0 or form.temperature[0] <= 0:
             raise ValueError("a temperature that is not above 0")
         return form

@@ -23,9 +23,9 @@ class Knn(Base):
     """Nothing is fitted but the number of neighbours and how fast their vote fades."""
 
     name = "knn"
-    calibrated = True
+    calibrated = False
     ladders: tuple[Ladder, ...] = tuple(
-        Ladder("k", _KS, fixed={"temperature": each}) for each in _TEMPERATURES
+        Ladder("k", _KS, fixed={"vote_temperature": each}) for each in _TEMPERATURES
     )
     """A ladder of k for each temperature, the most equal votes first."""
 
@@ -51,6 +51,7 @@ class Knn(Base):
                 _stored(training.features),
                 training.labels.astype(np.int32),
                 np.array([setting["k"]], np.int32),
+                np.array([setting["vote_temperature"]]),
                 np.array([setting["temperature"]]),
             )
         )
@@ -78,7 +79,10 @@ class KnnFold:
                 self._found = nearest(self._stored, self._held_out, most)
         index, similarity = self._found
         voted = votes(
-            self._labels[index[:, :k]], similarity[:, :k], self._share, setting["temperature"]
+            self._labels[index[:, :k]],
+            similarity[:, :k],
+            self._share,
+            setting["vote_temperature"],
         )
         return Scored(voted)
 

@@ -38,6 +38,7 @@ def make(name: str) -> Form:
         (np.arange(50) % K).astype(np.int32),
         np.array([5], np.int32),
         np.array([0.1]),
+        np.array([0.7]),
     )
 
 
@@ -82,6 +83,7 @@ CONTRADICTIONS = {
     "neighbours": {
         "labels": np.zeros(49, np.int32),
         "neighbours": np.array([51], np.int32),
+        "vote_temperature": np.array([0.0]),
         "temperature": np.array([0.0]),
     },
 }

@@ -56,5 +56,5 @@ def test_impossible_numbers_of_neighbours_are_refused(k: float) -> None:
     labels = cycle(2, 30)
     training = Training(Features.of(blobs(labels)), labels, 0)
     with pytest.raises(UsageError, match="number of neighbours") as caught:
-        Knn().fit(training, {"k": k, "temperature": 1.0})
+        Knn().fit(training, {"k": k, "vote_temperature": 1.0, "temperature": 1.0})
     assert "from 1 to 30" in str(caught.value)
