@@ -10,36 +10,53 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
+from embedcache.errors import UsageError
+from embedcache.heads.names import AUTO, MODEL_NAMES
 
 if TYPE_CHECKING:
     from embedcache.workflows.fit import Run
 
 __all__ = ["fit_head", "run_text"]
 
+_PARAMETERS = ("c", "alpha", "k", "epochs")
+
 
 @click.command("fit-head")
 @click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option(
     "--model",
-    type=click.Choice(["logreg"]),
+    type=click.Choice([*MODEL_NAMES, AUTO]),
     default="logreg",
     show_default=True,
-    help="logreg: multinomial logistic regression with an L2 penalty.",
+    help="logreg: multinomial logistic regression with an L2 penalty. ridge: least squares. "
+    "lda: discriminant analysis, shrunken. ncm: nearest class mean. knn: neighbours by cosine. "
+    "nystroem: approximate RBF kernel. mlp: one hidden layer. linear-sgd: logistic regression "
+    "in minibatches, for features larger than memory. auto: the best of them out of fold.",
 )
 @click.option(
     "--metric",
     type=click.Choice(["log_loss", "accuracy", "balanced_accuracy"]),
     default="log_loss",
     show_default=True,
-    help="What chooses C, out of fold.",
+    help="What chooses the setting, and with auto the model, out of fold.",
 )
 @click.option(
     "--c",
-    "cs",
     type=click.FloatRange(min=0, min_open=True),
     metavar="C",
     multiple=True,
-    help="Exactly this C (repeatable), instead of a grid that finds its range.",
+    help="Exactly this C (repeatable) of logreg, linear-svm or nystroem, instead of a grid that "
+    "finds its range.",
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    help="Likewise, of ridge.",
+)
+@click.option("--k", type=click.IntRange(min=1), multiple=True, help="Likewise, neighbours of knn.")
+@click.option(
+    "--epochs", type=click.IntRange(min=1), multiple=True, help="Likewise, of mlp or linear-sgd."
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
 @click.option(
@@ -49,28 +66,44 @@ __all__ = ["fit_head", "run_text"]
     show_default=True,
     help="The same bytes under different labels: stop, or leave them out.",
 )
+@click.option(
+    "--abstain-precision",
+    metavar="P",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    help="Find the probability from which on a share P of the answers is right: 0.95.",
+)
+@click.option(
+    "--keep-duplicates-together",
+    is_flag=True,
+    help="Keep near duplicates on one side of the split; they are reported in any case.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Fit the labels of this CSV (columns id or path, and label), not the cache's own.",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options
-def fit_head(
-    cache: Path | None, *, cs: tuple[float, ...], as_json: bool, quiet: bool, **options: Any
-) -> None:
+def fit_head(cache: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Fit a head on CACHE and evaluate it, without the backbone.
 
-    Without CACHE, the newest one. C is chosen by cross-validation on training rows
-    only; every score comes with its 95 % interval and beside the majority baseline.
+    Without CACHE, the newest one. The model's setting is chosen by cross-validation on
+    training rows only; every score comes with its 95 % interval and beside the majority
+    baseline.
     The head, its report and its rows go to a new folder under runs/.
     """
     from embedcache.heads.json_records import dump_record
     from embedcache.store.catalog import cache_root, choose_cache
     from embedcache.workflows import fit
 
+    values = _values(options)
     path = cache or choose_cache(cache_root(options["cache_dir"]))
     with watch(quiet=quiet or as_json) as console:
         if cache is None:
             console.note(f"cache: {path}")
         run = fit.fit_head(
-            path, cs=cs or None, notify=console.note, progress=console.status, **options
+            path, values=values, notify=console.note, progress=console.status, **options
         )
     if as_json:
         print_json({"run": str(run.path), "report": json.loads(dump_record(run.report))})
@@ -79,9 +112,36 @@ def fit_head(
 
 
 def run_text(run: Run, runs_dir: Path | None) -> str:
-    """The report, where the run lies, and the next command."""
+    """The report, where the run and its page lie, and the next command."""
     from embedcache.reports.fit_text import fit_text
+    from embedcache.runs.folder import PAGE
 
     name = run.path.name if runs_dir is None else shown(run.path)
-    next_ = f"next:    embedcache predict {name} IMAGES…"
-    return f"{fit_text(run.report)}\nrun:     {shown(run.path)}\n{next_}"
+    lines = [
+        fit_text(run.report),
+        f"run:     {shown(run.path)}",
+        f"report:  {shown(run.path / PAGE)}",
+        f"next:    embedcache predict {name} IMAGES…",
+    ]
+    return "\n".join(lines)
+
+
+def _values(options: dict[str, Any]) -> tuple[float, ...] | None:
+    """Take the parameters out of the options: the values of the one that the model has."""
+    from embedcache.heads.models.index import MODELS
+
+    given = {name: options.pop(name) for name in _PARAMETERS}
+    given = {name: values for name, values in given.items() if values}
+    if not given:
+        return None
+    model = options["model"]
+    ladders = MODELS[model].ladders if model != AUTO else ()
+    owned = {ladder.parameter.lower() for ladder in ladders if ladder.parameter}
+    for name in given:
+        if name not in owned:
+            raise UsageError(
+                f"--{name} is no parameter of {model}",
+                expected=", ".join(f"--{each}" for each in owned) or "none",
+            )
+    (values,) = given.values()
+    return tuple(map(float, values))

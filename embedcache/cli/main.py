@@ -26,6 +26,7 @@ COMMANDS = {
     "extract": "embedcache.cli.extract:extract",
     "fit-head": "embedcache.cli.fit_head:fit_head",
     "predict": "embedcache.cli.predict:predict",
+    "compare": "embedcache.cli.compare:compare",
     "inspect": "embedcache.cli.inspect:inspect",
     "ls": "embedcache.cli.ls:ls",
     "verify": "embedcache.cli.verify:verify",

@@ -36,7 +36,7 @@ class Interval:
     high: float
 
 
-def wilson(successes: float, total: float) -> Interval:
+def wilson(successes: float, total: float, level: float = LEVEL) -> Interval:
     """Wilson's score interval of a share.
 
     Keeps its coverage near 0 and 1, where a percentile bootstrap has none.
@@ -48,8 +48,9 @@ def wilson(successes: float, total: float) -> Interval:
     Args:
         successes: Number of successes; need not be whole, see `share_interval`.
         total: Number of trials, above 0.
+        level: Confidence that both ends hold.
     """
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    z = NormalDist().inv_cdf((1 + level) / 2)
     share = successes / total
     centre = (share + z * z / (2 * total)) / (1 + z * z / total)
     half = (
@@ -58,7 +59,9 @@ def wilson(successes: float, total: float) -> Interval:
     return Interval(max(0.0, centre - half), min(1.0, centre + half))
 
 
-def share_interval(success: NDArray[np.bool_], group: NDArray[np.int32]) -> Interval | None:
+def share_interval(
+    success: NDArray[np.bool_], group: NDArray[np.int32], level: float = LEVEL
+) -> Interval | None:
     """Wilson's interval of the share of successes among rows, some of which belong together.
 
     Rows of one group are not independent, so the number of trials is the
@@ -68,6 +71,7 @@ def share_interval(success: NDArray[np.bool_], group: NDArray[np.int32]) -> Inte
     Args:
         success: (N,) bool.
         group: (N,) int32 codes, negative for none.
+        level: Confidence that both ends hold.
 
     Returns:
         None where there are fewer than `MIN_UNITS` units.
@@ -84,7 +88,7 @@ def share_interval(success: NDArray[np.bool_], group: NDArray[np.int32]) -> Inte
         binomial = share * (1 - share) / trials
         # Without a failure (or a success) nothing shows how alike a group's rows are.
         effective = trials / max(1.0, variance / binomial) if binomial > 0 else float(count)
-    return wilson(share * effective, effective)
+    return wilson(share * effective, effective, level)
 
 
 def bootstrap(

@@ -1,4 +1,4 @@
-"""`Head`: a fitted linear head as arrays and JSON, and its predictions in numpy.
+"""`Head`: a fitted head as arrays and JSON, and its predictions in numpy.
 
 On disk: `head.json` and `head.safetensors`, each with the SHA-256 of what the
 other says. N is the number of rows, D the embedding dimension, K the number of
@@ -7,6 +7,7 @@ classes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from embedcache.errors import (
     FeatureOverflowError,
     IdentityMismatchError,
 )
+from embedcache.heads.features import BLOCK
+from embedcache.heads.forms.form import Form, Shapes
+from embedcache.heads.forms.index import FORMS
 from embedcache.heads.head_record import FORMAT, KIND, HeadRecord, HowChosen, load_head_record
 from embedcache.heads.json_records import dump_record
 from embedcache.heads.logreg import softmax
@@ -32,19 +36,19 @@ from embedcache.storage.publish import write_atomic
 __all__ = ["Head"]
 
 _LARGEST_HEADER = 65_536
+_LARGEST_OPEN = 1 << 36  # stored training rows
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """A linear classifier of features of one backbone.
+    """A classifier of features of one backbone.
 
     Attributes:
         classes: K names, in the order of the probabilities.
         unseen: Classes of the cache without training rows; the head never answers them.
             They are codes K, K + 1, … in the labels of `rows.safetensors`.
-        weights: (K, D) float64, for raw features: the scaler is folded in.
-        intercept: (K,) float64.
-        model: `logreg`.
+        form: What gives raw features logits.
+        model: Name of the model, as in `--model`.
         dataset: Name of the data set it was fitted on.
         backbone: The backbone's name.
         identity: Of the features that it accepts.
@@ -54,8 +58,7 @@ class Head:
 
     classes: tuple[str, ...]
     unseen: tuple[str, ...]
-    weights: NDArray[np.float64]
-    intercept: NDArray[np.float64]
+    form: Form
     model: str
     dataset: str
     backbone: str
@@ -66,7 +69,7 @@ class Head:
     @property
     def dim(self) -> int:
         """D."""
-        return int(self.weights.shape[1])
+        return self.form.dim
 
     def check_identity(self, identity: Identity) -> None:
         """Refuse features of another backbone or of another preprocessing.
@@ -86,10 +89,7 @@ class Head:
     def predict_proba(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Class probabilities, (N, K) float64, for features (N, D).
 
-        A row's result does not depend, in any bit, on the rows that come with
-        it: each row is one product of the same shape on one thread. (A product
-        of many rows gives a row other roundings at another place, even in blocks
-        of fixed size, at a fifth of the time.)
+        A row's result does not depend, in any bit, on the rows that come with it.
 
         Raises:
             IdentityMismatchError: The features are of another dimension.
@@ -102,14 +102,16 @@ class Head:
                 expected=f"(N, {self.dim})",
             )
         logits = np.empty((len(features), len(self.classes)))
-        row = np.empty(self.dim)
         with one_thread():
-            for index, given in enumerate(features):
-                row[:] = given
-                if not np.isfinite(row).all():
-                    raise FeatureOverflowError("a feature is not finite", where=f"row {index}")
-                np.matmul(self.weights, row, out=logits[index])
-        return softmax(logits + self.intercept)
+            for at in range(0, len(features), BLOCK):
+                rows = features[at : at + BLOCK].astype(np.float64)
+                finite = np.isfinite(rows).all(axis=1)
+                if not finite.all():
+                    raise FeatureOverflowError(
+                        "a feature is not finite", where=f"row {at + int(np.argmin(finite))}"
+                    )
+                logits[at : at + BLOCK] = self.form.logits(rows)
+        return softmax(logits)
 
     def save(self, folder: Path) -> None:
         """Write `head.safetensors` and `head.json` into an existing folder.
@@ -121,6 +123,7 @@ class Head:
             FORMAT,
             KIND,
             self.model,
+            self.form.name,
             self.classes,
             self.unseen,
             self.dim,
@@ -131,10 +134,7 @@ class Head:
             self.chosen,
             "",
         )
-        tensors = tensor_bytes(
-            {"weights": self.weights, "intercept": self.intercept},
-            {"description": record.digest},
-        )
+        tensors = tensor_bytes(self.form.tensors(), {"description": record.digest})
         write_atomic(folder / HEAD_TENSORS, tensors)
         write_atomic(
             folder / HEAD, dump_record(replace(record, tensors_sha256=sha256_hex(tensors)))
@@ -146,12 +146,13 @@ class Head:
 
         Raises:
             CacheInvalidError: A file is missing, damaged, hostile or not of a head.
-            FormatVersionError: Written by a newer embedcache.
+            FormatVersionError: Written by another version of embedcache.
         """
         record = load_head_record(folder / HEAD)
-        k, d = len(record.classes), record.dim
+        form = FORMS[record.form]
+        shapes = form.shapes(len(record.classes), record.dim)
         path = folder / HEAD_TENSORS
-        data = read_regular(path, 8 * (k * d + k) + 8 + _LARGEST_HEADER)
+        data = read_regular(path, _largest(shapes))
         if sha256_hex(data) != record.tensors_sha256:
             raise CacheInvalidError(
                 "the head's arrays are not those that its description names",
@@ -160,7 +161,6 @@ class Head:
                 expected=f"{record.tensors_sha256[:12]}…",
                 hint="fit the head again: embedcache fit-head",
             )
-        shapes = {"weights": ("float64", (k, d)), "intercept": ("float64", (k,))}
         try:
             tensors, metadata = load_tensors(data, shapes)
         except ValueError as error:
@@ -173,11 +173,21 @@ class Head:
             )
         if not all(np.isfinite(array).all() for array in tensors.values()):
             raise CacheInvalidError("the head's arrays are not finite", where=path)
+        try:
+            fitted = form.of(tensors)
+        except ValueError as error:
+            raise CacheInvalidError("not the arrays of a head", where=path, got=error) from error
+        if fitted.k != len(record.classes):
+            raise CacheInvalidError(
+                "a head of another number of classes than it names",
+                where=path,
+                got=f"{fitted.k} in its arrays",
+                expected=len(record.classes),
+            )
         return cls(
             record.classes,
             record.unseen,
-            tensors["weights"],
-            tensors["intercept"],
+            fitted,
             record.model,
             record.dataset,
             record.backbone,
@@ -185,3 +195,15 @@ class Head:
             record.content_digest,
             record.chosen,
         )
+
+
+def _largest(shapes: Shapes) -> int:
+    """Bytes of the largest file that can hold these arrays; a bound where a side is open."""
+    sides = [side for _, shape in shapes.values() for side in shape]
+    if None in sides:
+        return _LARGEST_OPEN
+    size = sum(
+        np.dtype(dtype).itemsize * math.prod(side for side in shape if side is not None)
+        for dtype, shape in shapes.values()
+    )
+    return size + 8 + _LARGEST_HEADER

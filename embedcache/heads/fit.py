@@ -17,44 +17,46 @@ from embedcache.errors import UsageError
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
+from embedcache.heads.features import Features
+from embedcache.heads.forms.form import Form
 from embedcache.heads.head_record import HowChosen
 from embedcache.heads.json_records import dump_record
+from embedcache.heads.leaderboard import Choice, choose
+from embedcache.heads.logreg import softmax
+from embedcache.heads.model import Fit, Training
+from embedcache.heads.predictions import Predictions
 from embedcache.heads.prepare import Prepared, prepare
 from embedcache.heads.problem import Problem
-from embedcache.heads.report import FitReport, SelectionRecord
+from embedcache.heads.report import FitReport
 from embedcache.heads.reporting import build_report
 from embedcache.heads.rows import RunRows
-from embedcache.heads.selection import Progress, select_c
-from embedcache.heads.training import TrainingPart
+from embedcache.heads.selection import Progress
+from embedcache.heads.threads import one_thread
 from embedcache.runs.folder import REPORT
 from embedcache.storage.publish import write_atomic
 
-__all__ = ["MODELS", "ON_CONFLICT", "Fitted", "fit"]
+__all__ = ["ON_CONFLICT", "Fitted", "fit"]
 
-MODELS = ("logreg",)
 ON_CONFLICT = ("error", "drop")
-
-_TOLERANCE = 1e-6
-"""Of a fit that is kept: within 1e-5 of the optimum's objective on ELPV at every C to 10."""
-
-_MAX_ITERATIONS = 5_000
 
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A head, the rows behind it and the report on it."""
+    """A head, the rows behind it, what was predicted of the judged ones, and the report."""
 
     head: Head
     rows: RunRows
+    predictions: Predictions
     report: FitReport
 
     def save(self, folder: Path) -> None:
-        """Write head, rows and report into an existing folder.
+        """Write head, rows, predictions and report into an existing folder.
 
         Raises:
             StorageError: The disk is full or the folder is not writable.
         """
         self.rows.save(folder)
+        self.predictions.save(folder)
         self.head.save(folder)
         write_atomic(folder / REPORT, dump_record(self.report))
 
@@ -65,25 +67,28 @@ def fit(
     metric: str = "log_loss",
     seed: int = 0,
     on_conflict: str = "error",
-    cs: tuple[float, ...] | None = None,
+    values: tuple[float, ...] | None = None,
+    abstain_precision: float | None = None,
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Fitted:
-    """Choose C on training rows, fit on all of them, and judge on rows not seen.
+    """Choose on training rows, fit on all of them, and judge on rows not seen.
 
-    Hold-out: C is chosen by cross-validation within the training side, and the
-    test rows are looked at once, by the finished head. Cross-validation: each
-    outer fold chooses its own C within the rest and judges the fold; the scores
+    Hold-out: model and setting are chosen by cross-validation within the training
+    side, and the test rows are looked at once, by the finished head. Cross-validation:
+    each outer fold chooses for itself within the rest and judges the fold; the scores
     are of those pooled answers, while the head that is shipped is fitted on all
-    rows with the C chosen on all.
+    rows with the choice made on all.
 
     Args:
         problem: Features and labels.
-        model: One of `MODELS`.
-        metric: What chooses C: one of `selection.METRICS`.
+        model: One of `names.MODEL_NAMES`, or `auto`.
+        metric: What chooses: one of `selection.METRICS`.
         seed: Of folds and bootstrap. The same seed gives the same head, bit by bit.
         on_conflict: `error`, or `drop` images whose labels contradict each other.
-        cs: Exactly these C instead of the grid that finds its range.
+        values: Exactly these values of the model's parameter (C, alpha, k or epochs)
+            instead of the grid that finds its range.
+        abstain_precision: Find the threshold above which answers are so often right.
         progress: Told what is being computed.
         notify: Told what a person should know before anything is fitted.
 
@@ -91,8 +96,14 @@ def fit(
         UnfittableError: No head can be fitted to this, or none could be judged.
         UsageError: An argument is not one of those allowed.
     """
-    _check_choice("model", model, MODELS)
-    _check_choice("on_conflict", on_conflict, ON_CONFLICT)
+    if on_conflict not in ON_CONFLICT:
+        raise UsageError("unknown on_conflict", got=on_conflict, expected=", ".join(ON_CONFLICT))
+    if abstain_precision is not None and not 0 < abstain_precision < 1:
+        raise UsageError(
+            "a precision to abstain for lies between 0 and 1",
+            got=abstain_precision,
+            expected="such as 0.95",
+        )
     prepared = prepare(problem, on_conflict=on_conflict, seed=seed)
     if notify is not None:
         for note in prepared.notes:
@@ -105,106 +116,107 @@ def fit(
         if crossed
         else stratified_folds(labels[train], group[train], FOLDS, seed)
     )
-    selection = select_c(
-        features, labels[train], group[train], folds, metric=metric, cs=cs, progress=progress
-    )
-    head = _ship(prepared, features, model, selection, seed)
+    wanted = _Wanted(model, metric, values, progress)
+    training = Training(features, labels[train], seed)
+    choice = wanted.choose(training, group[train], folds)
+    made = choice.model.fit(training, choice.selected.record.setting)
+    head = _head(prepared, choice, made, seed)
     if crossed:
-        judge = _Judge(features, labels, group, metric, cs, progress, seed)
-        probabilities, fold_cs = judge.all(folds)
+        probabilities, fold_choices = _judge(training, group, folds, wanted)
     else:
         probabilities = np.zeros((len(prepared.judged), prepared.judged_k))
-        probabilities[:, : prepared.k] = head.predict_proba(prepared.features(prepared.judged))
-        fold_cs = ()
-    report = build_report(prepared, head, selection, probabilities, fold_cs)
-    return Fitted(head, _run_rows(prepared), report)
+        probabilities[:, : prepared.k] = _answers(made.form, prepared.features(prepared.judged))
+        fold_choices = ()
+    report = build_report(prepared, head, choice, probabilities, fold_choices, abstain_precision)
+    return Fitted(head, _run_rows(prepared), _predictions(prepared, probabilities), report)
 
 
-def _check_choice(name: str, got: str, allowed: tuple[str, ...]) -> None:
-    if got not in allowed:
-        raise UsageError(f"unknown {name}", got=got, expected=", ".join(allowed))
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What was asked for, whichever rows it is chosen on."""
+
+    model: str
+    metric: str
+    values: tuple[float, ...] | None
+    progress: Progress | None
+
+    def choose(
+        self,
+        training: Training,
+        group: NDArray[np.int32],
+        folds: NDArray[np.int64],
+        prefix: str = "",
+    ) -> Choice:
+        """Choose on these rows."""
+
+        def told(text: str) -> None:
+            if self.progress:
+                self.progress(prefix + text)
+
+        return choose(
+            self.model,
+            training,
+            group,
+            folds,
+            metric=self.metric,
+            values=self.values,
+            progress=told,
+        )
 
 
-def _ship(
-    prepared: Prepared,
-    features: NDArray[np.float32],
-    model: str,
-    selection: SelectionRecord,
-    seed: int,
-) -> Head:
-    part = TrainingPart(features, prepared.labels[prepared.train], np.float64)
-    fit = part.fit(selection.c, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
-    weights, intercept = part.raw_weights(fit)
-    problem = prepared.problem
+def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
+    problem, selection = prepared.problem, choice.selected.record
     return Head(
         prepared.classes[: prepared.k],
         prepared.classes[prepared.k :],
-        weights,
-        intercept,
-        model,
+        made.form,
+        choice.model.name,
         problem.dataset,
         problem.backbone,
         problem.identity,
         problem.content_digest,
         HowChosen(
-            selection.c, selection.metric, seed, len(features), fit.converged, fit.iterations
+            selection.setting,
+            selection.metric,
+            seed,
+            len(prepared.train),
+            made.converged,
+            made.iterations,
         ),
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Judge:
-    """Outer folds, each with a choice of C that has not seen it."""
+def _answers(form: Form, features: Features) -> NDArray[np.float64]:
+    """Probabilities (N, K)."""
+    logits = np.empty((len(features), form.k))
+    with one_thread():
+        for place, block in features.blocks():
+            logits[place] = form.logits(block.astype(np.float64))
+    return softmax(logits)
 
-    features: NDArray[np.float32]
-    labels: NDArray[np.int32]
-    group: NDArray[np.int32]
-    metric: str
-    cs: tuple[float, ...] | None
-    progress: Progress | None
-    seed: int
 
-    def all(self, folds: NDArray[np.int64]) -> tuple[NDArray[np.float64], tuple[float, ...]]:
-        """Out-of-fold probabilities (M, K), and the C of each fold."""
-        k = int(self.labels.max()) + 1
-        probabilities = np.zeros((len(self.labels), k))
-        chosen = []
-        numbers = np.unique(folds)
-        for fold in numbers:
-            rest, held_out = np.flatnonzero(folds != fold), folds == fold
-            part_features, part_labels = self.features[rest], self.labels[rest]
-            c = self._choose(part_features, part_labels, rest, int(fold), len(numbers))
-            part = TrainingPart(part_features, part_labels, np.float64)
-            fit = part.fit(c, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
-            standardised = part.scaler.apply(self.features[held_out], np.float64)
-            probabilities[held_out] = part.predict(fit, standardised, k)
-            chosen.append(c)
-        return probabilities, tuple(chosen)
-
-    def _choose(
-        self,
-        features: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        rest: NDArray[np.int64],
-        fold: int,
-        count: int,
-    ) -> float:
-        def told(text: str) -> None:
-            if self.progress:
-                self.progress(f"judging, fold {fold + 1} of {count}: {text}")
-
-        # `select_c` wants codes without gaps; this part may miss a rare class.
-        codes = np.unique(labels, return_inverse=True)[1]
-        inner = stratified_folds(codes, self.group[rest], FOLDS, self.seed + 1 + fold)
-        return select_c(
-            features,
-            codes,
-            self.group[rest],
-            inner,
-            metric=self.metric,
-            cs=self.cs,
-            progress=told,
-        ).c
+def _judge(
+    training: Training,
+    group: NDArray[np.int32],
+    folds: NDArray[np.int64],
+    wanted: _Wanted,
+) -> tuple[NDArray[np.float64], tuple[Choice, ...]]:
+    """Out-of-fold probabilities (M, K), each outer fold by a choice that has not seen it."""
+    probabilities = np.zeros((len(training.labels), training.k))
+    numbers, choices = np.unique(folds), []
+    for fold in numbers:
+        rest, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        # A choice wants codes without gaps; the rest may miss a rare class.
+        seen, codes = np.unique(training.labels[rest], return_inverse=True)
+        part = Training(training.features.take(rest), codes, training.seed)
+        inner = stratified_folds(codes, group[rest], FOLDS, training.seed + 1 + int(fold))
+        prefix = f"judging, fold {fold + 1} of {len(numbers)}: "
+        choice = wanted.choose(part, group[rest], inner, prefix)
+        made = choice.model.fit(part, choice.selected.record.setting)
+        answers = _answers(made.form, training.features.take(held_out))
+        probabilities[np.ix_(held_out, seen)] = answers
+        choices.append(choice)
+    return probabilities, tuple(choices)
 
 
 def _run_rows(prepared: Prepared) -> RunRows:
@@ -213,3 +225,12 @@ def _run_rows(prepared: Prepared) -> RunRows:
     side[prepared.cleaned.rows] = prepared.protocol.side
     label = np.where(problem.labels < 0, -1, prepared.code[problem.labels]).astype(np.int32)
     return RunRows(np.asarray(problem.digests), label, side)
+
+
+def _predictions(prepared: Prepared, probabilities: NDArray[np.float64]) -> Predictions:
+    judged = prepared.judged
+    return Predictions(
+        prepared.cleaned.rows[judged],
+        prepared.group[judged],
+        probabilities.astype(np.float32),
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedcache.errors import CacheInvalidError, FormatVersionError
+from embedcache.heads.forms.index import FORMS
 from embedcache.heads.json_records import dump_record, load_record, read_version
 from embedcache.records.identity import Identity
 from embedcache.runs.files import read_regular
@@ -13,7 +14,7 @@ from embedcache.storage.digests import sha256_hex
 
 __all__ = ["FORMAT", "KIND", "HeadRecord", "HowChosen", "load_head_record"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of `head.json`."""
 
 KIND = "embedcache-head"
@@ -26,7 +27,7 @@ class HowChosen:
     """How the head came to be.
 
     Attributes:
-        c: Inverse strength of the L2 penalty, in scikit-learn's convention.
+        setting: The model's parameters by name, in scikit-learn's conventions.
         metric: What chose it, out of fold.
         seed: Of the folds.
         rows: Number of rows that the head is fitted on.
@@ -34,7 +35,7 @@ class HowChosen:
         iterations: Iterations of the solver.
     """
 
-    c: float
+    setting: dict[str, float]
     metric: str
     seed: int
     rows: int
@@ -49,6 +50,7 @@ class HeadRecord:
     Attributes:
         format: `FORMAT` at the time of writing.
         kind: `KIND`.
+        form: How the arrays predict: a name in `forms.index.FORMS`.
         dim: Embedding dimension.
         tensors_sha256: SHA-256 of `head.safetensors`.
     """
@@ -56,6 +58,7 @@ class HeadRecord:
     format: int
     kind: str
     model: str
+    form: str
     classes: tuple[str, ...]
     unseen: tuple[str, ...]
     dim: int
@@ -77,18 +80,19 @@ def load_head_record(path: Path) -> HeadRecord:
 
     Raises:
         CacheInvalidError: Missing, damaged, hostile or not of a head.
-        FormatVersionError: Written by a newer embedcache.
+        FormatVersionError: Written by another version of embedcache.
     """
     data = read_regular(path, _LARGEST)
     try:
         version = read_version(data)
-        if version > FORMAT:
+        if version != FORMAT:
+            newer = version > FORMAT
             raise FormatVersionError(
-                "this head was written by a newer embedcache",
+                f"this head was written by {'a newer' if newer else 'an older'} embedcache",
                 where=path,
                 got=f"format {version}",
-                expected=f"format {FORMAT} or older",
-                hint="pip install --upgrade embedcache",
+                expected=f"format {FORMAT}",
+                hint="pip install --upgrade embedcache" if newer else "embedcache fit-head",
             )
         record = load_record(HeadRecord, data)
     except ValueError as error:
@@ -102,6 +106,10 @@ def load_head_record(path: Path) -> HeadRecord:
             where=path,
             got=f"{record.kind} of {len(record.classes)} classes, dimension {record.dim}",
             expected=f"{KIND} of 2 or more classes, dimension 1 or more",
+        )
+    if record.form not in FORMS:
+        raise CacheInvalidError(
+            "a head of an unknown form", where=path, got=record.form, expected=", ".join(FORMS)
         )
     if len(set(names)) < len(names):
         raise CacheInvalidError("a head with two classes of the same name", where=path)

@@ -71,6 +71,9 @@ def _read(kind: Any, value: Any, where: str) -> Any:
             _read(each, item, f"{where}[{index}]")
             for index, (each, item) in enumerate(zip(arguments, value, strict=True))
         )
+    if origin is dict:
+        _expect(isinstance(value, dict), where, value, "an object")
+        return {name: _read(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
     if kind is float and type(value) is int:
         value = float(value)
     _expect(type(value) is kind, where, value, kind.__name__)

@@ -15,6 +15,7 @@ from embedcache.errors import UnfittableError
 from embedcache.evaluation.splits import FOLDS, SIDE_TEST, Protocol, choose_protocol
 from embedcache.evaluation.units import row_units
 from embedcache.heads.cleaning import Cleaned, clean
+from embedcache.heads.features import Features
 from embedcache.heads.problem import Problem
 
 __all__ = ["Prepared", "prepare"]
@@ -70,9 +71,9 @@ class Prepared:
             return np.arange(len(self.protocol.side))
         return np.flatnonzero(self.protocol.side == SIDE_TEST)
 
-    def features(self, chosen: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The features of some of the M rows, (len(chosen), D) float32."""
-        return self.problem.features[self.cleaned.rows[chosen]].astype(np.float32)
+    def features(self, chosen: NDArray[np.int64]) -> Features:
+        """The features of some of the M rows, not read yet."""
+        return Features(self.problem.features, self.cleaned.rows[chosen])
 
 
 def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:

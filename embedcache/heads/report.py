@@ -7,27 +7,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from embedcache.evaluation.abstention import Abstention
 from embedcache.evaluation.evaluate import Evaluation
+from embedcache.heads.calibrate import Calibration
 from embedcache.heads.cleaning import Conflict, Crossing
 
-__all__ = ["CScore", "ClassRows", "FitReport", "Mistake", "RowCounts", "SelectionRecord", "Split"]
+__all__ = [
+    "ClassRows",
+    "Contender",
+    "FitReport",
+    "Leaderboard",
+    "Mistake",
+    "NearDuplicates",
+    "NearPair",
+    "RowCounts",
+    "SelectionRecord",
+    "SettingScore",
+    "Split",
+]
 
 
 @dataclass(frozen=True)
-class CScore:
-    """One strength of regularisation on the out-of-fold rows.
+class SettingScore:
+    """One setting of a model on the out-of-fold rows.
 
     Attributes:
-        c: Inverse strength C.
+        setting: The model's parameters by name, the one that was climbed first; empty for
+            a model without parameters.
         loss: Mean out-of-fold loss, of the metric that chose.
-        difference: `loss` minus that of the best C, over the same rows.
+        difference: `loss` minus that of the best setting, over the same rows.
         difference_error: Standard error of the difference.
         accuracy: Out-of-fold accuracy.
         converged: Whether all fits reached the selection's tolerance.
         iterations: Solver iterations, all folds together.
     """
 
-    c: float
+    setting: dict[str, float]
     loss: float
     difference: float
     difference_error: float
@@ -38,25 +53,64 @@ class CScore:
 
 @dataclass(frozen=True)
 class SelectionRecord:
-    """How C was chosen.
+    """How the setting was chosen.
 
     Attributes:
-        c: The choice: the smallest C within one paired standard error of the best.
-        best: The C of the lowest loss.
+        setting: The choice: the simplest within one paired standard error of the best.
+        best: The setting of the lowest loss.
         metric: `log_loss`, `accuracy` or `balanced_accuracy`.
-        folds: Number of folds.
-        scores: Every C that was fitted, rising.
+        folds: Number of folds; the number of rows where each was left out alone.
+        scores: Every setting that was fitted, from the strongest regularisation.
         on_edge: Whether the lowest loss is at an end of the grid, and the grid at its widest.
-        stopped_early: Whether larger C were left out, as worse beyond doubt or nothing to gain.
+        stopped_early: Whether weaker regularisation was left out, as worse beyond doubt or
+            with nothing to gain.
     """
 
-    c: float
-    best: float
+    setting: dict[str, float]
+    best: dict[str, float]
     metric: str
     folds: int
-    scores: tuple[CScore, ...]
+    scores: tuple[SettingScore, ...]
     on_edge: bool
     stopped_early: bool
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model among others, over the same out-of-fold rows.
+
+    Attributes:
+        model: Its name.
+        setting: What it chose.
+        loss: Mean out-of-fold loss, of the metric that chose.
+        accuracy: Out-of-fold accuracy.
+        difference: `loss` minus that of the winner.
+        low: Lower end of the difference's simultaneous 95 % interval.
+        high: Upper end.
+    """
+
+    model: str
+    setting: dict[str, float]
+    loss: float
+    accuracy: float
+    difference: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """How the model was chosen.
+
+    Attributes:
+        metric: What ranks.
+        contenders: The winner first, then by rising loss.
+        left_out: Models that were not tried, each with the reason.
+    """
+
+    metric: str
+    contenders: tuple[Contender, ...]
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -98,15 +152,18 @@ class Split:
         source: Who decided the sides: `given`, `hash` or `folds`.
         reason: Why, in words.
         folds: Number of outer folds, 0 for a hold-out.
-        fold_cs: The C that each outer fold chose for itself.
-        test_openings: How often the test rows were looked at; 0 for a cross-validation.
+        fold_models: The model that each outer fold chose for itself.
+        fold_settings: Its setting.
+        test_openings: How many heads of the runs folder were judged on the same test rows,
+            this one included; 0 for a cross-validation.
     """
 
     kind: str
     source: str
     reason: str
     folds: int
-    fold_cs: tuple[float, ...]
+    fold_models: tuple[str, ...]
+    fold_settings: tuple[dict[str, float], ...]
     test_openings: int
 
 
@@ -128,6 +185,42 @@ class Mistake:
 
 
 @dataclass(frozen=True)
+class NearPair:
+    """Two rows that show nearly the same picture, and are fitted and judged by one head.
+
+    Attributes:
+        first: Name of a row.
+        second: Name of the other.
+        cosine: Of their standardised features.
+        difference: Mean difference of their pixels, of 255; None where a picture is gone.
+    """
+
+    first: str
+    second: str
+    cosine: float
+    difference: float | None
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Near duplicates across the sides of the split.
+
+    Attributes:
+        count: How many there are; at least so many where `is_complete` is false.
+        unlike: Pairs that the features take for the same, and the pixels do not.
+        is_complete: Whether all pairs were looked at.
+        together: Whether those found before the split were kept on one side.
+        pairs: The most similar ones, at most `LISTED`.
+    """
+
+    count: int
+    unlike: int
+    is_complete: bool
+    together: bool
+    pairs: tuple[NearPair, ...]
+
+
+@dataclass(frozen=True)
 class FitReport:
     """Everything known of a fit.
 
@@ -146,13 +239,17 @@ class FitReport:
         classes: The head's classes, then those that occur in judged rows only.
         unseen: Names of the latter: every row of them is an error.
         split: How the head was judged.
-        selection: How C was chosen.
+        selection: How its setting was chosen.
+        leaderboard: How the model was chosen, if it was.
         evaluation: How good the head is.
+        calibration: How far its probabilities can be believed.
+        abstention: When to answer for a wanted precision, if one was asked for.
         mistakes: The most confident ones.
         conflicts: Images with contradicting labels, at most `LISTED`.
         crossings: Images on both sides of the source's split, at most `LISTED`.
         crossing_count: How many there are.
         notes: What a person should know.
+        near_duplicates: Across sides; None where nobody looked.
     """
 
     format: int
@@ -170,9 +267,13 @@ class FitReport:
     unseen: tuple[str, ...]
     split: Split
     selection: SelectionRecord
+    leaderboard: Leaderboard | None
     evaluation: Evaluation
+    calibration: Calibration
+    abstention: Abstention | None
     mistakes: tuple[Mistake, ...]
     conflicts: tuple[Conflict, ...]
     crossings: tuple[Crossing, ...]
     crossing_count: int
     notes: tuple[str, ...]
+    near_duplicates: NearDuplicates | None = None

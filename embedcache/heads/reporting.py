@@ -9,21 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.evaluation.abstention import choose_threshold
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.artefact import Head
+from embedcache.heads.calibrate import calibrate
+from embedcache.heads.leaderboard import Choice
 from embedcache.heads.prepare import Prepared
 from embedcache.heads.report import (
     ClassRows,
     FitReport,
     Mistake,
     RowCounts,
-    SelectionRecord,
     Split,
 )
 
 __all__ = ["FORMAT", "LISTED", "build_report"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of `report.json`."""
 
 LISTED = 100
@@ -35,21 +37,23 @@ _MISTAKES = 20
 def build_report(
     prepared: Prepared,
     head: Head,
-    selection: SelectionRecord,
+    choice: Choice,
     probabilities: NDArray[np.float64],
-    fold_cs: tuple[float, ...],
+    fold_choices: tuple[Choice, ...],
+    abstain_precision: float | None,
 ) -> FitReport:
     """Judge the answers and put everything known into one record.
 
     Args:
         prepared: Rows, classes and sides.
         head: The head that is shipped.
-        selection: How its C was chosen.
+        choice: How its model and setting were chosen.
         probabilities: (J, K) of the judged rows, by heads that had not seen them.
-        fold_cs: The C of each outer fold; empty for a hold-out.
+        fold_choices: Of each outer fold; empty for a hold-out.
+        abstain_precision: Wanted of the rows that get an answer; None for no threshold.
     """
     judged = prepared.judged
-    labels = prepared.labels[judged]
+    labels, group = prepared.labels[judged], prepared.group[judged]
     k = prepared.judged_k
     classes = prepared.classes[:k]
     train = np.bincount(prepared.labels[prepared.train], minlength=k)
@@ -83,24 +87,30 @@ def build_report(
             protocol.kind,
             protocol.source,
             protocol.reason,
-            len(fold_cs),
-            fold_cs,
+            len(fold_choices),
+            tuple(each.model.name for each in fold_choices),
+            tuple(each.selected.record.setting for each in fold_choices),
             0 if protocol.is_cross_validation else 1,
         ),
-        selection=selection,
+        selection=choice.selected.record,
+        leaderboard=choice.leaderboard,
         evaluation=evaluate(
             labels,
             probabilities,
             classes,
             train / train.sum(),
-            prepared.group[judged],
+            group,
             seed=head.chosen.seed,
         ),
+        calibration=calibrate(labels, probabilities, group, seed=head.chosen.seed),
+        abstention=None
+        if abstain_precision is None
+        else choose_threshold(labels, probabilities, group, abstain_precision),
         mistakes=_mistakes(prepared, labels, probabilities),
         conflicts=cleaned.conflicts[:LISTED],
         crossings=cleaned.crossings[:LISTED],
         crossing_count=len(cleaned.crossings),
-        notes=prepared.notes + _notes_after(head, selection),
+        notes=prepared.notes + _notes_after(head, choice),
     )
 
 
@@ -122,16 +132,26 @@ def _mistakes(
     )
 
 
-def _notes_after(head: Head, selection: SelectionRecord) -> tuple[str, ...]:
+def _notes_after(head: Head, choice: Choice) -> tuple[str, ...]:
     notes = []
     if not head.chosen.converged:
         notes.append(
             f"the solver did not converge in {head.chosen.iterations} iterations: "
             "the head is usable but not the optimum"
         )
+    selection = choice.selected.record
     if selection.on_edge:
+        parameter, value = next(iter(selection.best.items()))
         notes.append(
-            f"the best C, {selection.best:.3g}, is at the end of the grid: "
+            f"the best {parameter}, {value:.3g}, is at the end of the grid: "
             "one beyond it may be better"
         )
+    if choice.leaderboard is not None:
+        winner, *others = choice.leaderboard.contenders
+        close = [each.model for each in others if each.low <= 0]
+        if close:
+            notes.append(
+                f"{winner.model} has the lowest loss, but these are not worse beyond doubt: "
+                f"{', '.join(close)}"
+            )
     return tuple(notes)

@@ -1,4 +1,4 @@
-"""The choice of C by out-of-fold loss, on a grid that finds its own range.
+"""The choice of a setting by out-of-fold loss, on ladders that find their own range.
 
 n is the number of rows, D the embedding dimension, K the number of classes.
 """
@@ -14,189 +14,255 @@ from numpy.typing import NDArray
 from embedcache.errors import UsageError
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
-from embedcache.heads.report import CScore, SelectionRecord
-from embedcache.heads.training import TrainingPart
+from embedcache.heads.ladder import Ladder, Setting, described
+from embedcache.heads.logreg import softmax
+from embedcache.heads.model import Model, Scored, Selecting, Training, folds_of
+from embedcache.heads.report import SelectionRecord, SettingScore
+from embedcache.heads.temperature import fit_temperature
 
-__all__ = ["METRICS", "Progress", "select_c"]
+__all__ = ["METRICS", "Progress", "Selected", "select"]
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy")
-"""What may choose C: losses that are a mean over rows, so that two can be compared in pairs."""
+"""What may choose: losses that are a mean over rows, so that two can be compared in pairs."""
 
 Progress = Callable[[str], None]
 """Told in words what is being computed."""
 
-# Grid indices are half decades: C = 10^(index / 2).
-_FIRST, _LAST = -10, 2
-_LOWEST, _HIGHEST = -16, 12
-
-# To rank C no fit needs to converge. The gradient of the mean loss shrinks with the loss and is
-# spread over K classes, so the tolerance is relative to both: an absolute one would let fits of
-# easy data, or of many classes, end where they started. On ELPV this is about 1e-4 near the best
-# C: a quarter of the iterations of 1e-6, at a held-out log-loss within 3e-4 of the limit.
-_TOLERANCE, _MAX_ITERATIONS = 6e-4, 200
+# To rank settings no fit needs to converge. The gradient of the mean loss shrinks with the loss
+# and is spread over K classes, so the tolerance is relative to both: an absolute one would let
+# fits of easy data, or of many classes, end where they started. On ELPV this is about 1e-4 near
+# the best C: a quarter of the iterations of 1e-6, at a held-out log-loss within 3e-4 of the limit.
+_TOLERANCE = 6e-4
 
 _HOPELESS = 2.0
-"""Larger C are left out once one is worse than the best by this many paired standard errors."""
+"""Higher rungs are left out once one is worse than the best by this many paired errors."""
 
 _SOLVED = 1e-3
-"""Larger C are left out once the loss is below this: separable data would ask for C without end."""
+"""Higher rungs are left out once the loss is below this: separable data would ask for
+weights without end."""
+
+
+@dataclass(frozen=True, eq=False)
+class Selected:
+    """The choice, and the out-of-fold losses of its rows.
+
+    Attributes:
+        record: All that the choice was made from.
+        losses: (n,) float64, of the chosen setting.
+        accuracy: Its out-of-fold accuracy.
+    """
+
+    record: SelectionRecord
+    losses: NDArray[np.float64]
+    accuracy: float
 
 
 @dataclass(frozen=True, eq=False)
 class _Tried:
+    setting: Setting
     losses: NDArray[np.float64]
     accuracy: float
     converged: bool
     iterations: int
 
 
-def select_c(
-    features: NDArray[np.floating],
-    labels: NDArray[np.integer],
+def select(
+    model: Model,
+    training: Training,
     group: NDArray[np.int32],
     folds: NDArray[np.int64],
     *,
     metric: str = "log_loss",
-    cs: tuple[float, ...] | None = None,
+    values: tuple[float, ...] | None = None,
+    by_folds: bool = False,
     progress: Progress | None = None,
-) -> SelectionRecord:
-    """Choose C.
+) -> Selected:
+    """Choose the setting of a model.
 
-    Decades from 1e-5 to 10 are tried from below, each fit starting at the last; the grid goes on
-    to 1e-8 or 1e6 while the optimum is on its edge, and half decades are added
-    around the optimum. Of all C within one paired standard error of the best
-    the smallest is chosen.
+    Each ladder is climbed from its first rung, each fit starting at the last where
+    the solver can; it goes on up or down while the best is at the end, and the
+    neighbours of the best are added. Of all settings within one paired standard
+    error of the best the simplest is chosen.
 
     Args:
-        features: (n, D).
-        labels: (n,) classes in 0 to K − 1.
+        model: What to fit.
+        training: The n rows.
         group: (n,) int32 codes, negative for none: rows of a group err together.
         folds: (n,) fold of each row.
         metric: One of `METRICS`.
-        cs: Exactly these C instead of the grid.
-        progress: Told of every C.
+        values: Exactly these values of the model's parameter instead of the climb.
+        by_folds: Never leave one out, so that models can be compared on equal terms.
+        progress: Told of every setting.
 
     Raises:
-        UsageError: Unknown metric, or a C that is not above 0.
+        UsageError: Unknown metric, or a value that the parameter cannot have.
     """
     if metric not in METRICS:
         raise UsageError("unknown metric", got=metric, expected=", ".join(METRICS))
-    search = _Search(features, labels, group, folds, metric, progress)
-    if cs is not None:
-        if not cs or not all(0 < c < float("inf") for c in cs):
-            raise UsageError("C must be above 0 and finite", got=cs, expected="such as 0.01, 0.1")
-        for c in sorted(set(cs)):
-            search.loss(c)
-        search.on_edge = len(set(cs)) > 1 and search.best in {min(cs), max(cs)}
+    labels = training.labels
+    search = _Search(model, labels, group, metric, progress)
+    # Rows of a group must leave together, so groups need folds.
+    alone = None if by_folds or (group >= 0).any() else model.leave_one_out(training)
+    if alone is not None:
+        every = np.arange(len(labels))
+        search.parts = [Selecting(alone, every, np.unique(labels))]
+        search.folds = len(labels)
     else:
-        search.explore()
-    return search.record()
+        search.parts = list(folds_of(model, training, folds))
+        search.folds = len(search.parts)
+    smallest = len(labels) - max(len(part.held_out) for part in search.parts) or len(labels)
+    for number, ladder in enumerate(model.ladders):
+        if values is None:
+            search.climb(number, ladder, smallest)
+        else:
+            search.exactly(number, _given(model, ladder, values, len(labels)))
+    return search.selected()
+
+
+def _given(model: Model, ladder: Ladder, values: tuple[float, ...], rows: int) -> Ladder:
+    if not ladder.parameter:
+        raise UsageError(f"{model.name} has no parameter to choose", got=values)
+    if not values or not all(0 < value < float("inf") for value in values):
+        raise UsageError(
+            f"{ladder.parameter} must be above 0 and finite", got=values, expected="such as 0.1, 1"
+        )
+    for value in values:
+        model.check({ladder.parameter: value, **ladder.fixed}, rows)
+    return ladder.exactly(values)
 
 
 class _Search:
+    parts: list[Selecting]
+    folds: int
+
     def __init__(
         self,
-        features: NDArray[np.floating],
+        model: Model,
         labels: NDArray[np.integer],
         group: NDArray[np.int32],
-        folds: NDArray[np.int64],
         metric: str,
         progress: Progress | None,
     ) -> None:
-        self.labels, self.group, self.metric, self.progress = labels, group, metric, progress
+        self.model, self.labels = model, labels
+        self.group, self.metric, self.progress = group, metric, progress
         self.k = int(labels.max()) + 1
-        self.tried: dict[float, _Tried] = {}
+        self.tried: dict[tuple[int, int], _Tried] = {}  # by ladder and rung, simplest first
         self.log_loss = float(np.log(self.k))
         self.stopped_early = self.on_edge = False
-        # Every fold stays in memory: four copies of the features for five folds.
-        self.held_out = [np.flatnonzero(folds == fold) for fold in np.unique(folds)]
-        self.parts = [
-            TrainingPart(np.delete(features, rows, axis=0), np.delete(labels, rows), np.float32)
-            for rows in self.held_out
-        ]
-        self.standardised = [
-            part.scaler.apply(features[rows], np.float32)
-            for part, rows in zip(self.parts, self.held_out, strict=True)
-        ]
 
-    def explore(self) -> None:
-        """Decades upwards until hopeless, then downwards, then half decades around the best."""
-        index = _FIRST
-        while index <= _LAST or (index <= _HIGHEST and self.best == _c(index - 2)):
-            self.loss(_c(index))
-            if self._solved(_c(index)) or self._worse(_c(index)):
-                self.stopped_early = True
-                break
-            index += 2
-        index = _FIRST - 2
-        while index >= _LOWEST and self.best == _c(index + 2):
-            self.loss(_c(index))
-            index -= 2
-        decade = round(2 * np.log10(self.best))
-        self.on_edge = self.best in {_c(_LOWEST), _c(_HIGHEST)}
+    def climb(self, number: int, ladder: Ladder, smallest: int) -> None:
+        """Up until hopeless, then down, then the neighbours of the best."""
+        top = len(ladder.values) - 1
+        at = ladder.first
+        while at <= ladder.top or (at <= top and self._best_of(number) == at - ladder.stride):
+            if self._possible(ladder, at, smallest):
+                self._try(number, ladder, at)
+                if ladder.stops and self._solved_or_worse(number, at):
+                    self.stopped_early = True
+                    break
+            at += ladder.stride
+        at = ladder.first - ladder.stride
+        while at >= 0 and self._best_of(number) == at + ladder.stride:
+            self._try(number, ladder, at)
+            at -= ladder.stride
+        if not ladder.open_ended:
+            return
+        best = self._best_of(number)
+        self.on_edge |= self.best == (number, best) and best in {0, top}
         # From above, where the solver stands.
-        for neighbour in (decade + 1, decade - 1):
-            if _LOWEST <= neighbour <= _HIGHEST:
-                self.loss(_c(neighbour))
+        for neighbour in (best + 1, best - 1):
+            if 0 <= neighbour <= top:
+                self._try(number, ladder, neighbour)
+
+    def exactly(self, number: int, ladder: Ladder) -> None:
+        """Every rung, without extension or early stop."""
+        for at in range(len(ladder.values)):
+            self._try(number, ladder, at)
+        ends = {(number, 0), (number, len(ladder.values) - 1)}
+        self.on_edge |= len(ladder.values) > 1 and self.best in ends
+
+    def _possible(self, ladder: Ladder, at: int, rows: int) -> bool:
+        try:
+            self.model.check(ladder.setting(at), rows)
+        except UsageError:
+            return False  # such as more neighbours than rows
+        return True
 
     @property
-    def best(self) -> float:
-        """The C of the lowest mean loss so far, the smaller of equals."""
-        return min(self.tried, key=lambda c: (self.tried[c].losses.mean(), c))
+    def best(self) -> tuple[int, int]:
+        """The setting of the lowest mean loss so far, the simpler of equals."""
+        return min(self.tried, key=lambda key: (self.tried[key].losses.mean(), key))
 
-    def loss(self, c: float) -> None:
-        """Fit all folds at C and keep the loss of every out-of-fold row."""
+    def _best_of(self, number: int) -> int:
+        """The best rung of one ladder."""
+        keys = [key for key in self.tried if key[0] == number]
+        return min(keys, key=lambda key: (self.tried[key].losses.mean(), key), default=(0, -1))[1]
+
+    def _try(self, number: int, ladder: Ladder, at: int) -> None:
+        """Fit all folds at a setting and keep the loss of every out-of-fold row."""
+        setting = ladder.setting(at)
         if self.progress:
-            self.progress(f"choosing C: {c:.2g}")
-        probabilities = np.zeros((len(self.labels), self.k))
-        converged, iterations = True, 0
+            self.progress(f"choosing {self.model.name}: {described(setting)}")
+        scores = np.full((len(self.labels), self.k), -np.inf)
         tolerance = _TOLERANCE * self.log_loss / self.k
-        for part, rows, standardised in zip(
-            self.parts, self.held_out, self.standardised, strict=True
-        ):
-            fit = part.fit(c, tolerance=tolerance, max_iterations=_MAX_ITERATIONS)
-            probabilities[rows] = part.predict(fit, standardised, self.k)
-            converged &= fit.converged
-            iterations += fit.iterations
+        made: list[Scored] = []
+        for part in self.parts:
+            made.append(part.fold.score(setting, tolerance))
+            scores[np.ix_(part.held_out, part.seen)] = made[-1].scores
+        if not self.model.calibrated:
+            setting["temperature"] = fit_temperature(scores, self.labels)
+            scores /= setting["temperature"]
+        probabilities = softmax(scores)
         wrong = probabilities.argmax(axis=1) != self.labels
         losses = _row_losses(self.metric, self.labels, probabilities, wrong)
         self.log_loss = min(self.log_loss, float(row_log_loss(self.labels, probabilities).mean()))
-        self.tried[c] = _Tried(losses, 1 - float(wrong.mean()), converged, iterations)
+        self.tried[number, at] = _Tried(
+            setting,
+            losses,
+            1 - float(wrong.mean()),
+            all(each.converged for each in made),
+            sum(each.iterations for each in made),
+        )
 
-    def _solved(self, c: float) -> bool:
-        return float(self.tried[c].losses.mean()) < _SOLVED
+    def _solved_or_worse(self, number: int, at: int) -> bool:
+        mean, error = self._difference((number, at))
+        solved = float(self.tried[number, at].losses.mean()) < _SOLVED
+        return solved or mean > _HOPELESS * error > 0
 
-    def _worse(self, c: float) -> bool:
-        mean, error = self._difference(c)
-        return mean > _HOPELESS * error > 0
+    def _difference(self, key: tuple[int, int]) -> tuple[float, float]:
+        """Mean and standard error of the loss of a setting minus that of the best."""
+        return paired_difference(self.tried[key].losses, self.tried[self.best].losses, self.group)
 
-    def _difference(self, c: float) -> tuple[float, float]:
-        """Mean and standard error of the loss at C minus that of the best C."""
-        return paired_difference(self.tried[c].losses, self.tried[self.best].losses, self.group)
-
-    def record(self) -> SelectionRecord:
+    def selected(self) -> Selected:
         """The choice and all that it was made from."""
         scores = []
-        for c, tried in sorted(self.tried.items()):
-            mean, error = self._difference(c)
-            loss = float(tried.losses.mean())
+        choice = best = self.best
+        for key in sorted(self.tried, reverse=True):
+            tried = self.tried[key]
+            mean, error = self._difference(key)
             scores.append(
-                CScore(c, loss, mean, error, tried.accuracy, tried.converged, tried.iterations)
+                SettingScore(
+                    tried.setting,
+                    float(tried.losses.mean()),
+                    mean,
+                    error,
+                    tried.accuracy,
+                    tried.converged,
+                    tried.iterations,
+                )
             )
-        choice = min(s.c for s in scores if s.c == self.best or s.difference <= s.difference_error)
-        return SelectionRecord(
-            choice,
-            self.best,
+            if key == best or mean <= error:
+                choice = key  # the last of these is the simplest
+        record = SelectionRecord(
+            self.tried[choice].setting,
+            self.tried[best].setting,
             self.metric,
-            len(self.parts),
-            tuple(scores),
+            self.folds,
+            tuple(reversed(scores)),
             self.on_edge,
             self.stopped_early,
         )
-
-
-def _c(index: int) -> float:
-    return float(f"{10 ** (index / 2):.6g}")
+        return Selected(record, self.tried[choice].losses, self.tried[choice].accuracy)
 
 
 def _row_losses(

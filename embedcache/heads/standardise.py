@@ -11,6 +11,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.heads.features import BLOCK, Features
+
 __all__ = ["FLOOR", "Scaler"]
 
 FLOOR = 0.1
@@ -20,8 +22,6 @@ with EfficientNet-Lite0, out-of-fold log-loss 0.431 without and 0.339 with it, a
 accuracy."""
 
 Float = TypeVar("Float", bound=np.floating)
-
-_BLOCK = 4096  # rows converted to float64 at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,12 +40,21 @@ class Scaler:
     @classmethod
     def fit(cls, features: NDArray[np.floating]) -> Scaler:
         """The scaler of the training rows, (N, D), N ≥ 1."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        squares = np.zeros(features.shape[1])
-        for at in range(0, len(features), _BLOCK):
-            squares += np.square(features[at : at + _BLOCK] - mean).sum(axis=0)
+        return cls.of(Features.of(features))
+
+    @classmethod
+    def of(cls, features: Features) -> Scaler:
+        """The same of rows that may lie on disk, in two passes."""
+        total, squares = np.zeros(features.dim), np.zeros(features.dim)
+        low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
+        for _, block in features.blocks():
+            total += block.sum(axis=0, dtype=np.float64)
+            np.minimum(low, block.min(axis=0), out=low)
+            np.maximum(high, block.max(axis=0), out=high)
+        mean, constant = total / len(features), low == high
+        for _, block in features.blocks():
+            squares += np.square(block - mean).sum(axis=0)
         deviation = np.sqrt(squares / len(features))
-        constant = features.max(axis=0) == features.min(axis=0)
         deviation[constant] = 1.0
         if constant.all():
             return cls(mean, deviation)
@@ -55,8 +64,8 @@ class Scaler:
     def apply(self, features: NDArray[np.floating], dtype: type[Float]) -> NDArray[Float]:
         """Standardised rows, (N, D) of `dtype`."""
         scaled = np.empty(features.shape, dtype)
-        for at in range(0, len(features), _BLOCK):
-            block = slice(at, at + _BLOCK)
+        for at in range(0, len(features), BLOCK):
+            block = slice(at, at + BLOCK)
             scaled[block] = (features[block] - self.mean) / self.scale
         return scaled
 

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 __all__ = ["load_tensors", "tensor_bytes"]
 
 _LONGEST_HEADER = 65_536  # ours have a few hundred bytes
-_DTYPES = {"float64": "F64", "int32": "I32", "uint8": "U8"}
+_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "int64": "I64",
+    "int32": "I32",
+    "uint8": "U8",
+}
 
 
 def tensor_bytes(tensors: Mapping[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:

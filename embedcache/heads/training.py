@@ -1,7 +1,6 @@
 """`TrainingPart`: rows made ready for fits at one C after another.
 
-n is the number of training rows, D the embedding dimension, K the number of
-classes of the problem, of which the training rows may miss some.
+n is the number of training rows, D the embedding dimension, K the number of classes.
 """
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.heads.logreg import Softmax, fit_softmax, softmax
+from embedcache.heads.logreg import Softmax, fit_softmax
 from embedcache.heads.standardise import Float, Scaler
 from embedcache.heads.threads import one_thread
 
@@ -26,7 +25,7 @@ class TrainingPart:
 
     Args:
         features: (n, D).
-        labels: (n,) classes in 0 to K − 1.
+        labels: (n,) classes in 0 to K − 1, each at least once.
         dtype: float32 to choose C, float64 for a fit that is kept.
     """
 
@@ -34,7 +33,7 @@ class TrainingPart:
         self, features: NDArray[np.floating], labels: NDArray[np.integer], dtype: type[Float]
     ) -> None:
         self.scaler = Scaler.fit(features)
-        self.seen, self._codes = np.unique(labels, return_inverse=True)
+        self._labels = labels
         self._rows: NDArray[np.floating] = self.scaler.apply(features, dtype)
         self._basis: NDArray[np.floating] | None = None
         n, d = features.shape
@@ -45,10 +44,10 @@ class TrainingPart:
         self._last: Softmax | None = None
 
     def fit(self, c: float, *, tolerance: float, max_iterations: int) -> Softmax:
-        """Weights for standardised rows; row k of them is class `seen[k]`."""
+        """Weights for standardised rows."""
         self._last = fit_softmax(
             self._rows,
-            self._codes,
+            self._labels,
             c,
             self._last,
             tolerance=tolerance,
@@ -58,14 +57,6 @@ class TrainingPart:
             return self._last
         fit = self._last
         return Softmax(fit.weights @ self._basis.T, fit.intercept, fit.converged, fit.iterations)
-
-    def predict(
-        self, fit: Softmax, standardised: NDArray[np.floating], k: int
-    ) -> NDArray[np.float64]:
-        """Probabilities (N, K) of standardised rows; 0 for a class without training rows."""
-        probabilities = np.zeros((len(standardised), k))
-        probabilities[:, self.seen] = softmax(fit.logits(standardised))
-        return probabilities
 
     def raw_weights(self, fit: Softmax) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights and intercepts for raw features, the scaler folded in, float64."""

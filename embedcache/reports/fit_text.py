@@ -6,19 +6,17 @@ import textwrap
 
 from embedcache.evaluation.evaluate import ClassScore, Evaluation, Score
 from embedcache.evaluation.intervals import Interval
-from embedcache.heads.report import FitReport, SelectionRecord
+from embedcache.heads.report import FitReport
 from embedcache.reports.columns import columns, shorten
 from embedcache.reports.confusion_text import confusion_lines
 from embedcache.reports.escape import printable
+from embedcache.reports.near_text import near_lines
+from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
+from embedcache.reports.trust_text import trust_lines
 
 __all__ = ["fit_text"]
 
 _PERCENT = {"accuracy", "balanced accuracy", "macro-F1"}
-_METRIC_NAMES = {
-    "log_loss": "log-loss",
-    "accuracy": "error",
-    "balanced_accuracy": "balanced error",
-}
 _MOST_CLASSES = 20
 _MOST_LISTED = 5
 
@@ -38,8 +36,10 @@ def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> s
         _scores(report.evaluation),
         _classes(report.evaluation, width),
         confusion_lines(report.evaluation, width),
-        _how(report, width),
-        _curve(report.selection),
+        trust_lines(report.calibration, report.abstention, width),
+        how_lines(report, width),
+        leaderboard_lines(report.leaderboard, width),
+        curve_lines(report.selection),
         _data(report, width),
         [f"next: embedcache predict {printable(run)} IMAGES"] if run else [],
     ]
@@ -123,45 +123,6 @@ def _class_cells(score: ClassScore, width: int) -> list[str]:
     return cells
 
 
-def _how(report: FitReport, width: int) -> list[str]:
-    split, selection = report.split, report.selection
-    lines = _wrapped(f"judged: {split.reason}", width)
-    if split.folds:
-        each = ", ".join(f"{c:.3g}" for c in split.fold_cs)
-        lines += _wrapped(f"C of each outer fold: {each}", width)
-    else:
-        lines.append(f"openings of the test rows by this run: {split.test_openings}")
-    best = (
-        "the best" if selection.c == selection.best else f"within one error of {selection.best:.3g}"
-    )
-    lines += _wrapped(
-        f"C = {selection.c:.3g}, {best} by {_METRIC_NAMES[selection.metric]} "
-        f"over {selection.folds} folds of {report.rows.train} training rows",
-        width,
-    )
-    return lines
-
-
-def _curve(selection: SelectionRecord) -> list[str]:
-    table = [["C", _METRIC_NAMES[selection.metric], "worse by", "", "accuracy", "", ""]]
-    table += [
-        [
-            f"{score.c:.3g}",
-            f"{score.loss:.4f}",
-            f"{score.difference:.4f}",
-            f"± {score.difference_error:.4f}",
-            f"{100 * score.accuracy:.1f} %",
-            "← chosen" if score.c == selection.c else "",
-            "" if score.converged else "not converged",
-        ]
-        for score in selection.scores
-    ]
-    lines = columns(table, ">>><><<")
-    if selection.stopped_early:
-        lines.append("larger C were left out: worse beyond doubt, or nothing left to gain")
-    return lines
-
-
 def _data(report: FitReport, width: int) -> list[str]:
     rows = report.rows
     parts = [
@@ -187,6 +148,7 @@ def _data(report: FitReport, width: int) -> list[str]:
     more = report.crossing_count - _MOST_LISTED
     if more > 0:
         lines.append(f"and {more} more on both sides: see report.json")
+    lines += near_lines(report.near_duplicates, width)
     for note in (*report.notes, *report.evaluation.notes):
         lines += _wrapped(f"note: {printable(note)}", width)
     return lines

@@ -23,6 +23,8 @@ __all__ = [
     "CONFIG",
     "HEAD",
     "HEAD_TENSORS",
+    "PAGE",
+    "PREDICTIONS",
     "REPORT",
     "ROWS",
     "RUNS_ENVIRONMENT",
@@ -36,7 +38,9 @@ __all__ = [
 HEAD = "head.json"
 HEAD_TENSORS = "head.safetensors"
 ROWS = "rows.safetensors"
+PREDICTIONS = "predictions.safetensors"
 REPORT = "report.json"
+PAGE = "report.html"
 CONFIG = "config.json"
 
 RUNS_ENVIRONMENT = "EMBEDCACHE_RUNS_DIR"

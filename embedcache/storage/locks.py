@@ -26,10 +26,14 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, wait: float = 0) -> Iterator[None]:
     """Hold the lock file `path`; the system frees it when the process dies.
 
     Where the file system knows no locks, as on some network mounts, all go ahead.
+
+    Args:
+        path: The lock file.
+        wait: Seconds to wait for who holds it.
 
     Raises:
         LockedError: Another process holds it; the error names that process.
@@ -40,7 +44,7 @@ def exclusive(path: Path) -> Iterator[None]:
     lock = FileLock(path)
     with storage_errors(path):
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=wait)
         except Timeout as error:
             raise LockedError(
                 "another process is writing this cache",

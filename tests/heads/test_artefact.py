@@ -18,6 +18,7 @@ from embedcache.errors import (
     IdentityMismatchError,
 )
 from embedcache.heads.artefact import Head
+from embedcache.heads.forms.linear import Linear
 from embedcache.heads.head_record import HowChosen
 from embedcache.storage.digests import sha256_hex
 
@@ -29,14 +30,13 @@ def head(k: int = 3, d: int = 7) -> Head:
     return Head(
         (*(f"class {i}" for i in range(k - 1)), os.fsdecode(b"caf\xe9\n")),
         ("only judged",),
-        rng.normal(size=(k, d)),
-        rng.normal(size=k),
+        Linear(rng.normal(size=(k, d)), rng.normal(size=k)),
         "logreg",
         "blobs",
         "fake/mean",
         IDENTITY,
         "c" * 64,
-        HowChosen(0.1, "log_loss", 0, 100, True, 12),
+        HowChosen({"C": 0.1}, "log_loss", 0, 100, True, 12),
     )
 
 
@@ -46,8 +46,8 @@ def test_a_head_comes_back_as_it_went(tmp_path: Path) -> None:
     first.save(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["head.json", "head.safetensors"]
     again = Head.load(tmp_path)
-    assert np.array_equal(first.weights, again.weights)
-    assert np.array_equal(first.intercept, again.intercept)
+    assert np.array_equal(first.form.weights, again.form.weights)
+    assert np.array_equal(first.form.intercept, again.form.intercept)
     for name in ("classes", "unseen", "model", "dataset", "backbone", "identity", "chosen"):
         assert getattr(first, name) == getattr(again, name)
     bytes_before = [(tmp_path / name).read_bytes() for name in sorted(os.listdir(tmp_path))]
@@ -137,6 +137,10 @@ TAMPERINGS: dict[str, Callable[[Path], object]] = {
     "missing field": lambda f: _json(f, lambda v: v.pop("identity")),
     "identity field missing": lambda f: _json(f, lambda v: v["identity"].pop("mean")),
     "kind": lambda f: _json(f, lambda v: v.update(kind="other")),
+    "form unknown": lambda f: _json(f, lambda v: v.update(form="pickle")),
+    "form other": lambda f: _json(f, lambda v: v.update(form="layers")),
+    "setting a list": lambda f: _json(f, lambda v: v["chosen"].update(setting=[1])),
+    "setting text": lambda f: _json(f, lambda v: v["chosen"].update(setting={"C": "1"})),
     "dimension text": lambda f: _json(f, lambda v: v.update(dim="7")),
     "dimension true": lambda f: _json(f, lambda v: v.update(dim=True)),
     "dimension negative": lambda f: _json(f, lambda v: v.update(dim=-7)),
@@ -147,7 +151,7 @@ TAMPERINGS: dict[str, Callable[[Path], object]] = {
     "class renamed": lambda f: _json(f, lambda v: v.update(classes=["x", "y", "z"])),
     "class names swapped": lambda f: _json(f, lambda v: v["classes"].reverse()),
     "identity altered": lambda f: _json(f, lambda v: v["identity"].update(resize="shortest")),
-    "C altered": lambda f: _json(f, lambda v: v["chosen"].update(c=9.0)),
+    "C altered": lambda f: _json(f, lambda v: v["chosen"]["setting"].update(C=9.0)),
     "digest altered": lambda f: _json(f, lambda v: v.update(tensors_sha256="0" * 64)),
     "weight bit": lambda f: _flip(f, "head.safetensors", -3),
     "header bit": lambda f: _flip(f, "head.safetensors", 30),
@@ -221,7 +225,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
             # White space between JSON tokens may change without changing the head.
             assert loaded.classes == head().classes
             assert loaded.chosen == head().chosen
-            assert np.array_equal(loaded.weights, head().weights)
+            assert np.array_equal(loaded.form.weights, head().form.weights)
         path.write_bytes(good)
     assert Head.load(tmp_path).classes == head().classes
 
@@ -229,7 +233,17 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 def test_newer_heads_are_refused_by_version(tmp_path: Path) -> None:
     """A later format is named, whatever else is in it."""
     head().save(tmp_path)
-    _json(tmp_path, lambda value: value.update(format=2, novelty=[]))
+    _json(tmp_path, lambda value: value.update(format=3, novelty=[]))
     with pytest.raises(FormatVersionError) as caught:
         Head.load(tmp_path)
-    assert "format 2" in str(caught.value)
+    assert "format 3" in str(caught.value)
+
+
+def test_older_heads_are_refused_by_version(tmp_path: Path) -> None:
+    """An earlier format is named, with what to do about it."""
+    head().save(tmp_path)
+    _json(tmp_path, lambda value: (value.update(format=1), value.pop("form")))
+    with pytest.raises(FormatVersionError) as caught:
+        Head.load(tmp_path)
+    assert "older" in str(caught.value)
+    assert "fit-head" in str(caught.value)

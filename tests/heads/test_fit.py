@@ -35,7 +35,7 @@ def test_hold_out_judges_the_test_rows_once() -> None:
     report = fitted.report
     assert (report.split.kind, report.split.source) == ("hold-out", "given")
     assert report.split.test_openings == 1
-    assert report.split.fold_cs == ()
+    assert report.split.fold_settings == ()
     assert (report.rows.train, report.rows.judged) == (120, 60)
     answers = fitted.head.predict_proba(data.features[120:]).argmax(axis=1)
     expected = np.mean(answers == data.labels[120:])
@@ -50,7 +50,7 @@ def test_cross_validation_judges_every_row_out_of_fold() -> None:
     fitted = fit(problem(labels, features=blobs(labels, spread=1.5)))
     report = fitted.report
     assert (report.split.kind, report.split.folds) == ("cross-validation", 5)
-    assert len(report.split.fold_cs) == 5
+    assert len(report.split.fold_settings) == 5
     assert report.split.test_openings == 0
     assert (report.rows.train, report.rows.judged) == (150, 150)
     assert fitted.head.chosen.rows == 150
@@ -61,7 +61,7 @@ def test_cross_validation_does_not_flatter() -> None:
     """Features without information are judged at chance, though the head fits its own rows."""
     labels = cycle(2, 80)
     noise = np.random.default_rng(0).normal(size=(80, 200)).astype(np.float16)
-    fitted = fit(problem(labels, features=noise), cs=(1.0,))
+    fitted = fit(problem(labels, features=noise), values=(1.0,))
     own = np.mean(fitted.head.predict_proba(noise).argmax(axis=1) == labels)
     assert own == 1.0
     assert fitted.report.evaluation.score("accuracy").value < 0.7
@@ -71,7 +71,7 @@ def test_cross_validation_does_not_flatter() -> None:
 def test_the_head_is_scikit_learns(k: int) -> None:
     """The numpy head gives raw features what scikit-learn gives standardised ones."""
     data = given_split(k=k)
-    fitted = fit(data, cs=(0.05,))
+    fitted = fit(data, values=(0.05,))
     train = data.features[:120].astype(np.float64)
     scaler = Scaler.fit(train)
     reference = LogisticRegression(C=0.05, tol=1e-9, max_iter=5000)
@@ -90,7 +90,13 @@ def test_the_same_seed_gives_the_same_bytes(make: object, tmp_path: Path) -> Non
         (tmp_path / name).mkdir()
         fit(make(), seed=seed).save(tmp_path / name)
     files = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert files == ["head.json", "head.safetensors", "report.json", "rows.safetensors"]
+    assert files == [
+        "head.json",
+        "head.safetensors",
+        "predictions.safetensors",
+        "report.json",
+        "rows.safetensors",
+    ]
     for name in files:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     report = "report.json"
@@ -101,7 +107,7 @@ def test_everything_saved_comes_back(tmp_path: Path) -> None:
     """Head, rows and report are read as they were written."""
     fitted = fit(given_split())
     fitted.save(tmp_path)
-    assert np.array_equal(Head.load(tmp_path).weights, fitted.head.weights)
+    assert np.array_equal(Head.load(tmp_path).form.weights, fitted.head.form.weights)
     assert np.array_equal(RunRows.load(tmp_path).side, fitted.rows.side)
     report = load_record(FitReport, (tmp_path / "report.json").read_bytes())
     assert report == fitted.report
@@ -114,8 +120,8 @@ def test_test_rows_change_nothing_but_the_scores() -> None:
     features[120:] = np.random.default_rng(9).choice([-6e4, 6e4], size=features[120:].shape)
     labels[120:] = 2 - labels[120:]
     clean, poisoned = fit(data), fit(dataclasses.replace(data, features=features, labels=labels))
-    assert np.array_equal(clean.head.weights, poisoned.head.weights)
-    assert np.array_equal(clean.head.intercept, poisoned.head.intercept)
+    assert np.array_equal(clean.head.form.weights, poisoned.head.form.weights)
+    assert np.array_equal(clean.head.form.intercept, poisoned.head.form.intercept)
     assert clean.report.selection == poisoned.report.selection
     assert clean.report.evaluation != poisoned.report.evaluation
 
@@ -123,7 +129,7 @@ def test_test_rows_change_nothing_but_the_scores() -> None:
 def test_many_rows_are_split_by_hash() -> None:
     """Two thousand rows are held out by their bytes, and the choice uses the rest only."""
     labels = cycle(2, 2100)
-    fitted = fit(problem(labels, features=blobs(labels, dim=4, spread=2.0)), cs=(0.1,))
+    fitted = fit(problem(labels, features=blobs(labels, dim=4, spread=2.0)), values=(0.1,))
     assert fitted.report.split.source == "hash"
     assert fitted.report.rows.train + fitted.report.rows.judged == 2100
     assert fitted.head.chosen.rows == fitted.report.rows.train
@@ -133,7 +139,9 @@ def test_groups_are_never_on_both_sides() -> None:
     """In a cross-validation by groups every group is in one fold."""
     labels = cycle(2, 120)
     group = (np.arange(120) // 4).astype(np.int32)
-    fitted = fit(problem(labels, group=group, groups=Strings.of(map(str, range(30)))), cs=(0.1,))
+    fitted = fit(
+        problem(labels, group=group, groups=Strings.of(map(str, range(30)))), values=(0.1,)
+    )
     for code in range(30):
         assert len(set(fitted.rows.side[group == code])) == 1
 
@@ -157,7 +165,7 @@ def test_duplicates_count_once() -> None:
         data.dataset,
     )
     plain, doubled = fit(data), fit(copied)
-    assert np.array_equal(plain.head.weights, doubled.head.weights)
+    assert np.array_equal(plain.head.form.weights, doubled.head.form.weights)
     assert plain.report.evaluation == doubled.report.evaluation
     assert doubled.report.rows.duplicates == 60
     assert doubled.rows.side[180:].tolist() == [0] * 60
@@ -170,7 +178,7 @@ def test_crossings_are_told_before_anything_is_fitted() -> None:
     events: list[str] = []
     fitted = fit(
         given_split(digests=table),
-        cs=(0.1,),
+        values=(0.1,),
         notify=lambda note: events.append(f"note: {note}"),
         progress=events.append,
     )
@@ -189,7 +197,7 @@ def test_conflicts_stop_the_fit_or_leave_it() -> None:
     data = given_split(digests=table)
     with pytest.raises(UnfittableError, match="2 images have the same bytes"):
         fit(data)
-    report = fit(data, on_conflict="drop", cs=(0.1,)).report
+    report = fit(data, on_conflict="drop", values=(0.1,)).report
     assert (report.rows.conflicting, report.rows.train, report.rows.judged) == (4, 118, 58)
     assert report.conflicts[0].ids == ("image0000.png", "image0001.png")
 
@@ -199,7 +207,7 @@ def test_labels_unseen_in_training_are_errors_of_the_head() -> None:
     labels = cycle(2, 180)
     labels[150:] = 2
     data = given_split(labels=labels, features=blobs(labels), classes=("a", "b", "zebra"))
-    fitted = fit(data, cs=(0.1,))
+    fitted = fit(data, values=(0.1,))
     assert fitted.head.classes == ("a", "b")
     assert fitted.head.unseen == fitted.report.unseen == ("zebra",)
     assert fitted.report.evaluation.rows == 60
@@ -214,7 +222,7 @@ def test_classes_are_renumbered_by_their_training_rows() -> None:
     labels = cycle(2, 180) + 1
     labels[150:] = 0
     data = given_split(labels=labels, features=blobs(labels), classes=("aardvark", "b", "c"))
-    fitted = fit(data, cs=(0.1,))
+    fitted = fit(data, values=(0.1,))
     assert fitted.head.classes == ("b", "c")
     assert fitted.head.unseen == ("aardvark",)
     assert fitted.rows.label[[0, 1, 150]].tolist() == [0, 1, 2]
@@ -224,7 +232,7 @@ def test_unlabelled_rows_take_no_part() -> None:
     """Unlabelled rows are counted and left out."""
     labels = cycle(3, 180)
     labels[::10] = -1
-    report = fit(given_split(labels=labels), cs=(0.1,)).report
+    report = fit(given_split(labels=labels), values=(0.1,)).report
     assert report.rows.unlabelled == 18
     assert report.rows.train + report.rows.judged == 162
 
@@ -244,8 +252,8 @@ def test_many_classes_of_two_rows(k: int) -> None:
     """Many tiny classes are fitted and judged."""
     labels = np.repeat(np.arange(k), 2)
     features = blobs(labels, dim=16, spread=0.1)
-    fitted = fit(problem(labels, features=features), cs=(1.0,))
-    assert fitted.head.weights.shape == (k, 16)
+    fitted = fit(problem(labels, features=features), values=(1.0,))
+    assert fitted.head.form.weights.shape == (k, 16)
     assert fitted.report.evaluation.score("accuracy").value > 0.5
 
 
@@ -254,14 +262,14 @@ def test_a_handful_of_rows_is_enough(labels: list[int]) -> None:
     """The smallest data that allow a judgement give one, without a warning."""
     fitted = fit(problem(labels))
     assert fitted.report.evaluation.rows == len(labels)
-    assert np.isfinite(fitted.head.weights).all()
+    assert np.isfinite(fitted.head.form.weights).all()
 
 
 def test_one_class_among_the_test_rows_is_judged() -> None:
     """Test rows of one class have an accuracy and no AUROC."""
     labels = cycle(2, 180)
     labels[120:] = 0
-    evaluation = fit(given_split(labels=labels, k=2), cs=(0.1,)).report.evaluation
+    evaluation = fit(given_split(labels=labels, k=2), values=(0.1,)).report.evaluation
     assert evaluation.score("accuracy").value is not None
     assert evaluation.score("AUROC").value is None
     assert evaluation.score("AUROC").interval is None
@@ -272,8 +280,8 @@ def test_constant_features_are_harmless() -> None:
     labels = cycle(2, 90)
     features = blobs(labels)
     features[:, :4] = 3
-    head = fit(problem(labels, features=features), cs=(0.1,)).head
-    assert np.abs(head.weights[:, :4]).max() < 1e-6
+    head = fit(problem(labels, features=features), values=(0.1,)).head
+    assert np.abs(head.form.weights[:, :4]).max() < 1e-6
     report = fit(problem(labels, features=np.full((90, 3), 2, np.float16))).report
     assert report.evaluation.score("accuracy").value <= 0.6
 
@@ -281,15 +289,15 @@ def test_constant_features_are_harmless() -> None:
 def test_imbalance_is_shown_beside_the_majority() -> None:
     """With one row in twenty of a class the baseline is 95 %."""
     labels = (np.arange(400) % 20 == 0).astype(np.int32)
-    report = fit(problem(labels, features=blobs(labels, spread=3.0)), cs=(0.01,)).report
+    report = fit(problem(labels, features=blobs(labels, spread=3.0)), values=(0.01,)).report
     assert report.evaluation.score("accuracy").baseline == pytest.approx(0.95)
     assert report.evaluation.majority == "class 0"
 
 
 def test_no_convergence_is_said_and_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
     """A solver that gives up is named in head and report."""
-    monkeypatch.setattr("embedcache.heads.fit._MAX_ITERATIONS", 2)
-    fitted = fit(given_split(), cs=(100.0,))
+    monkeypatch.setattr("embedcache.heads.models.logreg._MAX_ITERATIONS", 2)
+    fitted = fit(given_split(), values=(100.0,))
     assert not fitted.head.chosen.converged
     assert not fitted.report.converged
     assert any("did not converge" in note for note in fitted.report.notes)
@@ -298,7 +306,7 @@ def test_no_convergence_is_said_and_flagged(monkeypatch: pytest.MonkeyPatch) -> 
 def test_mistakes_are_listed_by_confidence() -> None:
     """The most confident mistakes come first, with the row's name."""
     data = given_split()
-    report = fit(data, cs=(0.1,)).report
+    report = fit(data, values=(0.1,)).report
     sure = [mistake.probability for mistake in report.mistakes]
     assert sure == sorted(sure, reverse=True)
     ids = data.ids.texts()
@@ -370,3 +378,14 @@ def test_unknown_options_are_refused(option: str) -> None:
     """An unknown word is an error that lists the known ones."""
     with pytest.raises(UsageError, match="unknown"):
         fit(given_split(), **{option: "nonsense"})
+
+
+def test_a_threshold_is_found_where_one_is_wanted() -> None:
+    """Only with `abstain_precision`, and only between 0 and 1."""
+    easy = problem(cycle(2, 300), features=blobs(cycle(2, 300), spread=0.3))
+    assert fit(easy, model="ncm").report.abstention is None
+    found = fit(easy, model="ncm", abstain_precision=0.9).report.abstention
+    assert found is not None
+    assert found.coverage == 1
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        fit(easy, abstain_precision=1.0)

@@ -24,9 +24,12 @@ class Outer:
     items: tuple[Inner, ...]
     cells: tuple[tuple[int, int], ...]
     inner: Inner | None
+    settings: dict[str, float]
 
 
-GOOD = Outer(1, True, (Inner(os.fsdecode(b"\xff\n"), 0.1), Inner("日本", None)), ((1, 2),), None)
+GOOD = Outer(
+    1, True, (Inner(os.fsdecode(b"\xff\n"), 0.1), Inner("日本", None)), ((1, 2),), None, {"C": 0.1}
+)
 
 
 def test_records_come_back_as_they_went() -> None:
@@ -47,6 +50,8 @@ def test_records_come_back_as_they_went() -> None:
         ("cells", [[1]]),
         ("cells", [[1, 2, 3]]),
         ("inner", []),
+        ("settings", []),
+        ("settings", {"C": "1"}),
         ("extra", 1),
     ],
 )

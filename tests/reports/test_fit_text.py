@@ -28,7 +28,7 @@ def hold_out() -> FitReport:
             digests=table,
         ),
         on_conflict="drop",
-        cs=(0.01, 0.1),
+        values=(0.01, 0.1),
     ).report
 
 
@@ -36,7 +36,7 @@ def hold_out() -> FitReport:
 def many_classes() -> FitReport:
     labels = cycle(25, 150)
     names = tuple(f"\x1b[31m长长长长长长长长长长长长 {i}\n" for i in range(25))
-    return fit(problem(labels, features=blobs(labels), classes=names), cs=(1.0,)).report
+    return fit(problem(labels, features=blobs(labels), classes=names), values=(1.0,)).report
 
 
 def test_the_headline_has_interval_and_rows(hold_out: FitReport) -> None:
@@ -63,7 +63,7 @@ def test_everything_is_told(hold_out: FitReport) -> None:
         "true \\ predicted",
         "defective",
         "the source sets 80 test rows aside",
-        "openings of the test rows by this run: 1",
+        "the first head of this runs folder that is judged on these test rows",
         "← chosen",
         "conflict: image0003.png as working, image0004.png as defective",
         "on both sides: image0002.png (left training) = image0200.png",
@@ -77,7 +77,7 @@ def test_cross_validation_says_so(many_classes: FitReport) -> None:
     text = fit_text(many_classes)
     assert "150 rows out of fold" in text
     assert "this head is fitted on all rows" in text
-    assert "C of each outer fold" in text
+    assert "choice of each outer fold" in text
 
 
 def test_many_classes_show_the_worst(many_classes: FitReport) -> None:
@@ -119,5 +119,5 @@ def test_notes_and_flags_are_told(hold_out: FitReport) -> None:
     selection = dataclasses.replace(hold_out.selection, scores=scores, stopped_early=True)
     text = fit_text(dataclasses.replace(hold_out, selection=selection, notes=("the solver …",)))
     assert "not converged" in text
-    assert "larger C were left out" in text
+    assert "weaker regularisation was left out" in text
     assert "note: the solver …" in text

@@ -27,7 +27,7 @@ def test_a_run_folder_holds_the_head_its_rows_the_report_and_the_configuration(l
 def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
     """Cache, every choice, and the golden record that predictions have to meet."""
     result = lab.extract()
-    run = lab.fit(cs=(0.1, 1.0), metric="accuracy", seed=3)
+    run = lab.fit(values=(0.1, 1.0), metric="accuracy", seed=3)
     config = json.loads((run.path / CONFIG).read_text())
     assert config["cache"] == str(result.cache)
     assert config["fit"] == {
@@ -44,7 +44,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
 def test_runs_are_named_by_data_set_backbone_model_and_number(lab: Lab) -> None:
     """The second run counts on; both stay."""
     dataset = lab.extract().cache.parent.name
-    names = [lab.fit(cs=(1.0,)).path.name for _ in range(2)]
+    names = [lab.fit(values=(1.0,)).path.name for _ in range(2)]
     assert names == [f"{dataset}-fake-mean-logreg-1", f"{dataset}-fake-mean-logreg-2"]
     assert sorted(path.name for path in lab.runs_dir.iterdir()) == names
 
@@ -53,9 +53,9 @@ def test_a_cache_may_be_given_as_an_object_a_path_or_not_at_all(lab: Lab) -> Non
     """All three name the same rows, hence the same head."""
     path = lab.extract().cache
     heads = [
-        fit_head(FeatureCache(path), cs=(1.0,), runs_dir=lab.runs_dir).head,
-        fit_head(str(path), cs=(1.0,), runs_dir=lab.runs_dir).head,
-        lab.fit(cs=(1.0,)).head,
+        fit_head(FeatureCache(path), values=(1.0,), runs_dir=lab.runs_dir).head,
+        fit_head(str(path), values=(1.0,), runs_dir=lab.runs_dir).head,
+        lab.fit(values=(1.0,)).head,
     ]
     for head in heads[1:]:
         np.testing.assert_array_equal(head.weights, heads[0].weights)
@@ -64,7 +64,7 @@ def test_a_cache_may_be_given_as_an_object_a_path_or_not_at_all(lab: Lab) -> Non
 def test_a_head_is_loaded_by_folder_or_by_name(lab: Lab) -> None:
     """It predicts, bit by bit, what the fitted one predicts."""
     cache = FeatureCache(lab.extract().cache)
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     expected = run.head.predict_proba(cache.X)
     for name in (run.path, str(run.path), run.path.name):
         head = load_head(name, lab.runs_dir)
@@ -83,7 +83,7 @@ def test_a_run_that_is_not_there_is_a_usage_error(lab: Lab) -> None:
 def test_an_altered_head_is_refused(lab: Lab) -> None:
     """One changed byte of the arrays is one too many."""
     lab.extract()
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     path = run.path / HEAD_TENSORS
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
@@ -114,6 +114,6 @@ def test_the_sources_split_is_obeyed(lab: Lab, tmp_path: Path) -> None:
     manifest.write_text("\n".join(lines))
     lab.photos = manifest
     cache = FeatureCache(lab.extract().cache)
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     assert run.report.split.source == "given"
     assert run.report.rows.judged == sum(SPLITS[code] == "test" for code in cache.split) == 8

@@ -1,0 +1,50 @@
+"""`embedcache compare`: which of several runs is better, on the same rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from embedcache.cli.options import common_options, runs_dir_option
+
+__all__ = ["compare"]
+
+
+@click.command()
+@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True)
+@click.option(
+    "--metric",
+    type=click.Choice(["accuracy", "log_loss"]),
+    default="accuracy",
+    show_default=True,
+    help="What ranks.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
+@runs_dir_option
+@common_options
+def compare(
+    runs: tuple[str, ...],
+    *,
+    metric: str,
+    seed: int,
+    runs_dir: Path | None,
+    as_json: bool,
+    quiet: bool,  # noqa: ARG001  # there is nothing to silence
+) -> None:
+    """Rank runs, of any head and backbone, on the rows that all of them judged.
+
+    Rows are joined by the digest of the image, and compared in pairs: what makes a
+    row hard cancels out. With more than two runs the intervals hold all at once.
+    """
+    from embedcache.cli.console import print_json
+    from embedcache.heads.json_records import dump_record
+    from embedcache.reports.compare_text import compare_text
+    from embedcache.workflows import compare as workflow
+
+    found = workflow.compare(runs, metric=metric, seed=seed, runs_dir=runs_dir)
+    if as_json:
+        print_json(json.loads(dump_record(found)))
+        return
+    click.echo(compare_text(found), nl=False)

@@ -1,0 +1,143 @@
+"""`Model`: what every kind of head can do, so that selection and artefact are written once.
+
+N is the number of training rows, H of held-out rows, D the embedding dimension,
+K the number of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.heads.features import Features
+from embedcache.heads.forms.form import Form
+from embedcache.heads.ladder import Ladder, Setting
+
+__all__ = ["Fit", "Fold", "Model", "Scored", "Selecting", "Training", "folds_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of held-out rows by a fit at one setting.
+
+    Attributes:
+        scores: (H, K) logits, of any scale where the model is not calibrated.
+        converged: Whether the solver reached its tolerance.
+        iterations: Iterations of the solver, 0 for a closed form.
+    """
+
+    scores: NDArray[np.floating]
+    converged: bool = True
+    iterations: int = 0
+
+
+class Fold(Protocol):
+    """Training rows made ready, and held-out rows to score."""
+
+    def score(self, setting: Setting, tolerance: float) -> Scored:
+        """Fit at a setting and score the held-out rows.
+
+        Args:
+            setting: The parameters.
+            tolerance: Largest component of the gradient of the mean loss that ranks
+                settings as convergence would.
+        """
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """A fit that is kept.
+
+    Attributes:
+        form: What predicts from raw features.
+        converged: Whether the solver reached its tolerance.
+        iterations: Iterations of the solver, 0 for a closed form.
+    """
+
+    form: Form
+    converged: bool = True
+    iterations: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Selecting:
+    """A fold of a selection.
+
+    Attributes:
+        fold: Scores the held-out rows.
+        held_out: (H,) int64, their positions.
+        seen: Classes of the columns of its scores.
+    """
+
+    fold: Fold
+    held_out: NDArray[np.int64]
+    seen: NDArray[np.integer]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """Rows to fit.
+
+    Attributes:
+        features: Of the N rows.
+        labels: (N,) in 0 to K − 1, each class at least once.
+        seed: Of whatever is drawn.
+    """
+
+    features: Features
+    labels: NDArray[np.integer]
+    seed: int
+
+    @property
+    def k(self) -> int:
+        """K."""
+        return int(self.labels.max()) + 1
+
+
+class Model(Protocol):
+    """A kind of head.
+
+    Attributes:
+        name: As in `--model`.
+        calibrated: Whether its scores are logits of probabilities; if not, selection
+            adds to each setting the `temperature` that makes them so.
+        ladders: The settings worth trying, the simplest ladder first.
+    """
+
+    name: str
+    calibrated: bool
+    ladders: tuple[Ladder, ...]
+
+    def check(self, setting: Setting, rows: int) -> None:
+        """Refuse a setting that `rows` training rows cannot have.
+
+        Raises:
+            UsageError: With the limit.
+        """
+        ...
+
+    def fold(self, training: Training, held_out: Features) -> Fold:
+        """Make training rows ready for fits at one setting after another."""
+        ...
+
+    def leave_one_out(self, training: Training) -> Fold | None:
+        """A fold that scores every row as if it had been left out; None if that is not cheap."""
+        ...
+
+    def fit(self, training: Training, setting: Setting) -> Fit:
+        """Fit to keep."""
+        ...
+
+
+def folds_of(model: Model, training: Training, folds: NDArray[np.int64]) -> Iterator[Selecting]:
+    """One `Selecting` for each fold; a class may be missing from its training rows."""
+    for number in np.unique(folds):
+        rest, held_out = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
+        seen, codes = np.unique(training.labels[rest], return_inverse=True)
+        part = Training(training.features.take(rest), codes, training.seed)
+        yield Selecting(model.fold(part, training.features.take(held_out)), held_out, seen)

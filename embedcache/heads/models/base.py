@@ -1,0 +1,23 @@
+"""`Base`: what most models share: any setting is possible, and leaving one row out is not cheap."""
+
+from __future__ import annotations
+
+from embedcache.heads.ladder import Ladder, Setting
+from embedcache.heads.model import Fold, Training
+
+__all__ = ["Base"]
+
+
+class Base:
+    """Defaults of a `Model`."""
+
+    name: str
+    calibrated: bool
+    ladders: tuple[Ladder, ...]
+
+    def check(self, setting: Setting, rows: int) -> None:
+        """Nothing to refuse."""
+
+    def leave_one_out(self, training: Training) -> Fold | None:  # noqa: ARG002  # for others to use
+        """Not cheaper than that many fits."""
+        return None

@@ -1,0 +1,170 @@
+"""The page's drawings as inline SVG: text and lines that a browser scales and a style colours."""
+
+from __future__ import annotations
+
+import math
+
+from embedcache.evaluation.calibration import Reliability
+from embedcache.evaluation.intervals import Interval
+from embedcache.heads.report import SelectionRecord
+from embedcache.reports.page.parts import text
+
+__all__ = ["bar", "curve", "reliability_diagram", "strip"]
+
+_WIDTH, _HEIGHT = 360, 230
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 350, 12, 196
+
+
+def strip(value: float, interval: Interval | None, baseline: float | None) -> str:
+    """A share on a line from 0 to 100 %, with its interval and the majority baseline.
+
+    The label of the baseline is at its end of the line, whatever its value, so that
+    nothing overlaps.
+    """
+    marks = ['<rect class="track" x="4" y="10" width="352" height="8" rx="4"/>']
+    if interval is not None:
+        low, high = 4 + 352 * interval.low, 4 + 352 * interval.high
+        marks.append(
+            f'<rect class="band" x="{low:.1f}" y="6" width="{high - low:.1f}" height="16" rx="3"/>'
+        )
+    marks.append(f'<circle class="dot" cx="{4 + 352 * value:.1f}" cy="14" r="5"/>')
+    if baseline is not None:
+        at = 4 + 352 * baseline
+        anchor = "end" if baseline > 0.5 else "start"
+        marks.append(f'<line class="tick" x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="24"/>')
+        marks.append(f'<text x="{at:.1f}" y="37" text-anchor="{anchor}">majority</text>')
+    return _svg(40, marks, "Accuracy, its interval and the majority baseline", kind="strip")
+
+
+def bar(value: float, interval: Interval | None) -> str:
+    """A share as a small bar with a whisker."""
+    marks = [
+        '<rect class="track" width="100" height="8" y="1" rx="2"/>',
+        f'<rect class="fill" width="{100 * value:.1f}" height="8" y="1" rx="2"/>',
+    ]
+    if interval is not None:
+        low, high = 100 * interval.low, 100 * interval.high
+        marks.append(f'<line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="5" y2="5"/>')
+        marks += [
+            f'<line class="whisker" x1="{at:.1f}" x2="{at:.1f}" y1="2" y2="8"/>'
+            for at in (low, high)
+        ]
+    return f'<svg viewBox="-1 0 102 10" aria-hidden="true">{"".join(marks)}</svg>'
+
+
+def curve(selection: SelectionRecord, loss_name: str) -> str:
+    """The out-of-fold loss along a model's first parameter, a line for each setting of the others.
+
+    Whiskers are standard errors of the paired distance to the best. Nothing for a model
+    without parameters, or where only one setting was tried.
+    """
+    scores = selection.scores
+    if len(scores) < 2 or not selection.setting:
+        return ""
+    name = next(iter(selection.setting))
+    values = [score.setting[name] for score in scores]
+    logarithmic = min(values) > 0
+    places = [math.log10(value) if logarithmic else value for value in values]
+    first, last = min(places), max(places)
+    errors = [e if math.isfinite(e := score.difference_error) else 0.0 for score in scores]
+    low = min(score.loss - error for score, error in zip(scores, errors, strict=True))
+    high = max(score.loss + error for score, error in zip(scores, errors, strict=True))
+    ticks = _round_ticks(low, high)
+    low, high = ticks[0], ticks[-1]
+
+    def x(place: float) -> float:
+        return _LEFT + 8 + (_RIGHT - _LEFT - 16) * (place - first) / ((last - first) or 1.0)
+
+    def y(loss: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (loss - low) / (high - low)
+
+    marks = [_horizontal(y(tick), f"{tick:.3g}") for tick in ticks]
+    marks += [_text(x(at), _BOTTOM + 15, label, "middle") for at, label in _places(places, values)]
+    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, text(name), "middle"))
+    lines: dict[tuple[float, ...], list[str]] = {}
+    for place, score, error in zip(places, scores, errors, strict=True):
+        at, height = x(place), y(score.loss)
+        others = tuple(value for key, value in score.setting.items() if key != name)
+        lines.setdefault(others, []).append(f"{at:.1f},{height:.1f}")
+        marks.append(_vertical(at, y(score.loss - error), y(score.loss + error)))
+        marks.append(_dot(at, height, 2.6))
+        if score.setting == selection.setting:
+            marks.append(f'<circle class="ring" cx="{at:.1f}" cy="{height:.1f}" r="6"/>')
+            side = "end" if at > (_LEFT + _RIGHT) / 2 else "start"
+            above = max(_TOP + 6, y(score.loss + error) - 10)
+            marks.append(_text(at, above, "chosen", side, kind="chosen"))
+    marks += [
+        f'<polyline class="line" points="{" ".join(points)}"/>'
+        for points in lines.values()
+        if len(points) > 1
+    ]
+    return _svg(_HEIGHT, marks, f"Out-of-fold {loss_name} along {text(name)}")
+
+
+def reliability_diagram(found: Reliability) -> str:
+    """How often answers of a probability are right, beside the diagonal of perfect calibration."""
+
+    def x(share: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * share
+
+    def y(share: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * share
+
+    marks = [_horizontal(y(tick), f"{100 * tick:.0f} %") for tick in (0, 0.25, 0.5, 0.75, 1)]
+    marks += [
+        _text(x(t), _BOTTOM + 15, f"{100 * t:.0f}", "middle") for t in (0, 0.25, 0.5, 0.75, 1)
+    ]
+    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, "probability of the answer, %", "middle"))
+    marks.append(f'<line class="guide" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
+    most = max(entry.rows for entry in found.bins)
+    for entry in found.bins:
+        at, height = x(entry.confidence), y(entry.accuracy)
+        if entry.interval is not None:
+            marks.append(_vertical(at, y(entry.interval.low), y(entry.interval.high)))
+        marks.append(_dot(at, height, 2 + 4 * math.sqrt(entry.rows / most)))
+    return _svg(_HEIGHT, marks, "Reliability diagram")
+
+
+def _round_ticks(low: float, high: float) -> list[float]:
+    """Three to six round numbers that span the range."""
+    raw = ((high - low) or abs(high) or 1.0) / 4
+    power = 10 ** math.floor(math.log10(raw))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw)
+    return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+
+
+def _places(places: list[float], values: list[float]) -> list[tuple[float, str]]:
+    """Where the axis is labelled: at decades if there are two or more, else at the values."""
+    if min(values) > 0:
+        powers = range(math.ceil(min(places)), math.floor(max(places)) + 1)
+        if len(powers) > 1:
+            return [(power, f"1e{power}" if power else "1") for power in powers]
+    distinct = sorted(set(zip(places, values, strict=True)))
+    step = math.ceil(len(distinct) / 8)
+    return [(place, f"{value:.3g}") for place, value in distinct[::step]]
+
+
+def _vertical(x: float, low: float, high: float) -> str:
+    return f'<line class="error" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
+
+
+def _dot(x: float, y: float, radius: float) -> str:
+    return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
+
+
+def _horizontal(y: float, label: str) -> str:
+    line = f'<line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+    return line + _text(_LEFT - 5, y + 4, label, "end")
+
+
+def _text(x: float, y: float, label: str, anchor: str, *, kind: str = "") -> str:
+    chosen = f' class="{kind}"' if kind else ""
+    return f'<text{chosen} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{label}</text>'
+
+
+def _svg(height: int, marks: list[str], title: str, *, kind: str = "chart") -> str:
+    body = "\n".join(marks)
+    return (
+        f'<svg class="{kind}" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{title}">\n'
+        f"<title>{title}</title>\n{body}\n</svg>"
+    )

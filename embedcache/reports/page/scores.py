@@ -1,0 +1,227 @@
+"""The page's numbers: the headline, all scores, the classes, how C was chosen, calibration."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from embedcache.evaluation.calibration import reliability
+from embedcache.evaluation.evaluate import ClassScore, Score
+from embedcache.evaluation.intervals import Interval
+from embedcache.heads.report import FitReport
+from embedcache.reports.page.charts import bar, curve, reliability_diagram, strip
+from embedcache.reports.page.material import Material
+from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
+
+__all__ = ["abstention", "calibration", "choice", "classes", "headline", "leaderboard", "scores"]
+
+_SHARES = {"accuracy", "balanced accuracy", "macro-F1"}
+_LOSS_NAMES = {
+    "log_loss": "log-loss",
+    "accuracy": "error",
+    "balanced_accuracy": "balanced error",
+}
+_MOST_CLASSES = 50
+_WHISKERS = (
+    '<p class="soft small">Out-of-fold {loss} of {rows:,} training rows; whiskers: one standard '
+    "error of the paired distance to the best.</p>"
+)
+
+
+def headline(report: FitReport) -> str:
+    """Accuracy with its interval, beside the majority baseline."""
+    evaluation, accuracy = report.evaluation, report.evaluation.score("accuracy")
+    kind = "rows out of fold" if report.split.folds else "test rows"
+    value = accuracy.value or 0.0
+    return (
+        f'<section>\n<p class="big">{percent(value)} % '
+        f"<small>{bounds(accuracy.interval)} accuracy</small></p>\n"
+        f"{strip(value, accuracy.interval, accuracy.baseline)}\n"
+        f"<p>On {evaluation.rows:,} {kind}, with a 95 % interval. Always answering "
+        f"“{inline(evaluation.majority)}” is right in {percent(accuracy.baseline)}&nbsp;%.</p>\n"
+        f'<p class="soft small">Judged: {text(report.split.reason)}. {_openings(report)}</p>\n'
+        "</section>"
+    )
+
+
+def _openings(report: FitReport) -> str:
+    if report.split.folds:
+        return (
+            f"The score is of {report.split.folds} heads, each on rows that it had not seen; "
+            "the head that is kept is fitted on all rows."
+        )
+    number = report.split.test_openings
+    if number == 1:
+        return "The first head of its runs folder that is judged on these test rows."
+    return (
+        f"Head number {number} that is judged on these test rows: the best of {number} looks "
+        "better than it is."
+    )
+
+
+def scores(report: FitReport) -> str:
+    """Every score with its interval and the same score of the majority baseline."""
+    rows = [
+        [
+            text(score.name),
+            _value(score, score.value),
+            bounds(score.interval, share=score.name in _SHARES),
+            _value(score, score.baseline),
+        ]
+        for score in report.evaluation.scores
+    ]
+    positive = report.evaluation.positive
+    note = (
+        f'<p class="soft small">AUROC and average precision: of “{inline(positive)}” '
+        "against the rest.</p>"
+        if positive is not None
+        else ""
+    )
+    notes = "".join(f'<p class="soft small">{text(note)}</p>' for note in report.evaluation.notes)
+    head = ["score", "value", "95 % interval", "majority"]
+    return section("Scores", table(head, rows, "<>>>"), note, notes)
+
+
+def _value(score: Score, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{percent(value)}&nbsp;%" if score.name in _SHARES else f"{value:.3f}"
+
+
+def classes(report: FitReport) -> str:
+    """Recall, precision and F1 of each class as bars with intervals."""
+    shown, title = list(report.evaluation.classes), "Classes"
+    if len(shown) > _MOST_CLASSES:
+        judged = [score for score in shown if score.recall is not None]
+        shown = sorted(judged, key=lambda score: (score.recall or 0.0, score.name))[:_MOST_CLASSES]
+        title = f"Classes: the {len(shown)} of lowest recall, of {len(report.evaluation.classes)}"
+    rows = [_class_row(score) for score in shown]
+    head = ["class", "rows", "recall, %", "precision, %", "F1, %"]
+    return section(title, table(head, rows, "<>", kind="classes"))
+
+
+def _class_row(score: ClassScore) -> list[str]:
+    return [
+        f'<div class="name">{inline(score.name)}</div>',
+        f"{score.rows:,}",
+        _bar_cell(score.recall, score.recall_interval),
+        _bar_cell(score.precision, score.precision_interval),
+        _bar_cell(score.f1, score.f1_interval),
+    ]
+
+
+def _bar_cell(value: float | None, interval: Interval | None) -> str:
+    if value is None:
+        return '<div class="cell">–</div>'
+    low_high = f' <span class="soft small">{bounds(interval)}</span>' if interval else ""
+    return f'<div class="cell">{percent(value)}{low_high}{bar(value, interval)}</div>'
+
+
+def choice(report: FitReport) -> str:
+    """How the setting was chosen: the loss along it."""
+    selection, split = report.selection, report.split
+    loss = _LOSS_NAMES[selection.metric]
+    if not selection.setting:
+        return section("Choice", f"<p>{text(report.model)} has nothing to choose.</p>")
+    if len(selection.scores) == 1:
+        return section("Choice", f"<p>{_setting(selection.setting)}, as it was given.</p>")
+    best = (
+        "the best"
+        if selection.setting == selection.best
+        else f"within one error of the best, {_setting(selection.best)}"
+    )
+    lines = [
+        f"<p>{_setting(selection.setting)}: {best}, by {loss} over {selection.folds:,} folds.</p>",
+        curve(selection, loss),
+        _WHISKERS.format(loss=loss, rows=report.rows.train),
+    ]
+    if split.folds:
+        lines.append(f'<p class="soft small">The outer folds chose: {_fold_choices(report)}.</p>')
+    if selection.stopped_early:
+        lines.append(
+            '<p class="soft small">Weaker regularisation was left out: worse beyond doubt, or '
+            "nothing left to gain.</p>"
+        )
+    return section("Choice", *lines)
+
+
+def _fold_choices(report: FitReport) -> str:
+    """What each outer fold chose for itself, the most frequent first."""
+    split = report.split
+    choices = Counter(
+        (f"{text(model)}, " if model != report.model else "") + _setting(setting)
+        for model, setting in zip(split.fold_models, split.fold_settings, strict=True)
+    )
+    return "; ".join(
+        f"{chosen} ({count} of {split.folds})" for chosen, count in choices.most_common()
+    )
+
+
+def abstention(report: FitReport) -> str:
+    """From which probability on to answer, where a precision was asked for."""
+    found = report.abstention
+    if found is None:
+        return ""
+    wanted = f"{100 * found.wanted:.4g}&nbsp;%"
+    about = (
+        '<p class="soft small">A one-sided Wilson bound over the judged rows, corrected for the '
+        "choice among thresholds.</p>"
+    )
+    if found.threshold is None:
+        return section(
+            "When to answer",
+            f"<p>No threshold can be shown to make {wanted} of the answers right.</p>",
+            about,
+        )
+    return section(
+        "When to answer",
+        f"<p>Answer where the probability is at least {found.threshold:.3f}: that is "
+        f"{percent(found.coverage)}&nbsp;% of the judged rows, and {percent(found.precision)}"
+        f"&nbsp;% of the answers are right; with 95&nbsp;% confidence at least "
+        f"{percent(found.bound)}&nbsp;% (wanted: {wanted}).</p>",
+        about,
+    )
+
+
+def _setting(setting: dict[str, float]) -> str:
+    return ", ".join(f"{text(name)} = {value:.3g}" for name, value in setting.items())
+
+
+def leaderboard(report: FitReport) -> str:
+    """The models that were compared, where several were."""
+    board = report.leaderboard
+    if board is None:
+        return ""
+    rows = [
+        [
+            text(each.model),
+            _setting(each.setting),
+            f"{each.loss:.4f}",
+            "" if not rank else f"{each.difference:.4f} [{each.low:.4f}, {each.high:.4f}]",
+            f"{percent(each.accuracy)}&nbsp;%",
+        ]
+        for rank, each in enumerate(board.contenders)
+    ]
+    loss = _LOSS_NAMES[board.metric]
+    return section(
+        "Leaderboard",
+        table(["model", "setting", loss, "worse by", "accuracy"], rows, "<<>>>"),
+        f'<p class="soft small">Out-of-fold {loss} of the training rows, in pairs, with '
+        "simultaneous 95 % intervals: a model whose interval holds 0 may be as good.</p>",
+        *(f'<p class="soft small">Left out: {text(reason)}</p>' for reason in board.left_out),
+    )
+
+
+def calibration(material: Material) -> str:
+    """The reliability diagram and its error."""
+    found = material.report.calibration
+    diagram = reliability(material.labels, material.probabilities, material.group)
+    return section(
+        "Can its probabilities be believed?",
+        f"<p>Expected calibration error: {percent(found.ece_before)} points, log-loss "
+        f"{found.log_loss_before:.3f}. With a temperature of {found.temperature:.3g}: "
+        f"{percent(found.ece_after)} points, {found.log_loss_after:.3f}.</p>",
+        reliability_diagram(diagram),
+        '<p class="soft small">Each dot: the judged rows of one range of probability (larger: more '
+        "rows), and how often they are right, with a 95 % interval. On the dashed line the "
+        "probabilities are right; below it the head is too sure.</p>",
+    )

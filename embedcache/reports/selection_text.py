@@ -1,0 +1,112 @@
+"""How a model and its setting were chosen, as plain text."""
+
+from __future__ import annotations
+
+import textwrap
+
+from embedcache.heads.ladder import described
+from embedcache.heads.report import FitReport, Leaderboard, SelectionRecord
+from embedcache.reports.columns import columns
+
+__all__ = ["curve_lines", "how_lines", "leaderboard_lines"]
+
+_METRIC_NAMES = {
+    "log_loss": "log-loss",
+    "accuracy": "error",
+    "balanced_accuracy": "balanced error",
+}
+_MOST_SETTINGS = 15
+
+
+def how_lines(report: FitReport, width: int) -> list[str]:
+    """The split and the choice, in sentences."""
+    split, selection = report.split, report.selection
+    lines = _wrapped(f"judged: {split.reason}", width)
+    if split.folds:
+        each = "; ".join(
+            (f"{model} " if report.leaderboard else "") + described(setting)
+            for model, setting in zip(split.fold_models, split.fold_settings, strict=True)
+        )
+        lines += _wrapped(f"choice of each outer fold: {each}", width)
+    else:
+        lines += _wrapped(_openings(split.test_openings), width)
+    if selection.setting == selection.best:
+        best = "the best" if len(selection.scores) > 1 else "the only setting"
+    else:
+        best = f"within one error of {described(selection.best)}"
+    rows = report.rows.train
+    folds = "leaving out each" if selection.folds == rows else f"over {selection.folds} folds"
+    lines += _wrapped(
+        f"{described(selection.setting)}: {best} by {_METRIC_NAMES[selection.metric]} "
+        f"{folds} of {rows} training rows",
+        width,
+    )
+    return lines
+
+
+def _openings(number: int) -> str:
+    if number == 1:
+        return "the first head of this runs folder that is judged on these test rows"
+    return (
+        f"head number {number} that is judged on these test rows: "
+        f"the best of {number} looks better than it is"
+    )
+
+
+def leaderboard_lines(board: Leaderboard | None, width: int) -> list[str]:
+    """Every model that was tried, the winner first; nothing where the model was given."""
+    if board is None:
+        return []
+    name = _METRIC_NAMES[board.metric]
+    table = [["model", name, "accuracy", "worse by", "95 %, all at once", "setting"]]
+    table += [
+        [
+            each.model,
+            f"{each.loss:.4f}",
+            f"{100 * each.accuracy:.1f} %",
+            f"{each.difference:.4f}" if at else "",
+            f"[{each.low:.4f}, {each.high:.4f}]" if at else "← chosen",
+            described(each.setting),
+        ]
+        for at, each in enumerate(board.contenders)
+    ]
+    lines = ["models, out of fold on the training rows:", *columns(table, "<>>><<")]
+    if board.left_out:
+        lines += _wrapped("not tried: " + "; ".join(board.left_out), width)
+    return lines
+
+
+def curve_lines(selection: SelectionRecord) -> list[str]:
+    """The loss at every setting; nothing where there was one setting only."""
+    scores, best = list(selection.scores), selection.best
+    if len(scores) == 1:
+        return []
+    title = []
+    if len(scores) > _MOST_SETTINGS:
+        kept = sorted(score.loss for score in scores)[_MOST_SETTINGS - 1]
+        scores = [each for each in scores if each.loss <= kept or each.setting == selection.setting]
+        title = [f"the {len(scores)} best of {len(selection.scores)} settings:"]
+    names = list(best)
+    table = [[*names, _METRIC_NAMES[selection.metric], "worse by", "", "accuracy", "", ""]]
+    table += [
+        [
+            *(f"{score.setting[name]:.3g}" for name in names),
+            f"{score.loss:.4f}",
+            f"{score.difference:.4f}",
+            f"± {score.difference_error:.4f}",
+            f"{100 * score.accuracy:.1f} %",
+            "← chosen" if score.setting == selection.setting else "",
+            "" if score.converged else "not converged",
+        ]
+        for score in scores
+    ]
+    lines = [*title, *columns(table, ">" * len(names) + ">><><<")]
+    if selection.stopped_early:
+        lines.append(
+            "weaker regularisation was left out: worse beyond doubt, or nothing left to gain"
+        )
+    return lines
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    return textwrap.wrap(text, width, subsequent_indent="  ")

@@ -1,0 +1,68 @@
+"""Near duplicates among a cache's rows: found by features, confirmed on the pictures."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+
+from embedcache.evaluation.splits import SIDE_UNUSED
+from embedcache.heads.features import Features
+from embedcache.heads.fit import Fitted
+from embedcache.heads.keep_together import keep_together
+from embedcache.heads.near_duplicates import Picture, near_duplicates
+from embedcache.heads.problem import Problem
+from embedcache.heads.report import NearDuplicates, NearPair
+from embedcache.heads.reporting import LISTED
+from embedcache.inputs.pictures import read_picture
+from embedcache.store.cache import FeatureCache
+
+__all__ = ["on_one_side", "pictures_of", "report_near_duplicates"]
+
+
+def pictures_of(cache: FeatureCache) -> Picture:
+    """The picture of each of the cache's rows, while its file is what was embedded."""
+    root = os.fsencode(cache.meta.root)
+    return lambda row: read_picture(os.path.join(root, cache.ids[row]), cache.sha256[row].tobytes())
+
+
+def on_one_side(cache: FeatureCache, problem: Problem) -> Problem:
+    """The problem with near duplicates in one group.
+
+    Raises:
+        UsageError: The source's own split decides the sides.
+    """
+    labelled = np.flatnonzero(problem.labels >= 0)
+    pairs = near_duplicates(Features(problem.features, labelled), None, pictures_of(cache))
+    return keep_together(problem, pairs)
+
+
+def report_near_duplicates(cache: FeatureCache, fitted: Fitted, *, together: bool) -> Fitted:
+    """The fit with near duplicates across sides in its report.
+
+    Args:
+        cache: Which it was fitted on.
+        fitted: Head, rows and report.
+        together: Whether near duplicates were kept on one side.
+    """
+    side = fitted.rows.side
+    used = np.flatnonzero(side != SIDE_UNUSED)
+    pairs = near_duplicates(Features(cache.X, used), side[used], pictures_of(cache))
+    listed = tuple(
+        NearPair(
+            cache.ids.text(int(first)),
+            cache.ids.text(int(second)),
+            float(cosine),
+            float(difference) if np.isfinite(difference) else None,
+        )
+        for first, second, cosine, difference in zip(
+            pairs.first[:LISTED],
+            pairs.second[:LISTED],
+            pairs.cosine[:LISTED],
+            pairs.difference[:LISTED],
+            strict=True,
+        )
+    )
+    found = NearDuplicates(len(pairs), pairs.unlike, pairs.is_complete, together, listed)
+    return replace(fitted, report=replace(fitted.report, near_duplicates=found))

@@ -1,0 +1,41 @@
+"""Count how many heads were judged on the same test rows, before a run is published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from embedcache.evaluation.splits import SIDE_TEST
+from embedcache.heads.fit import Fitted
+from embedcache.runs.ledger import record_opening
+from embedcache.storage.digests import sha256_hex
+
+__all__ = ["count_opening"]
+
+
+def count_opening(root: Path, fitted: Fitted) -> Fitted:
+    """The fit with the number of openings of its test rows in its report.
+
+    A cross-validation has no test rows, and opens none.
+
+    Args:
+        root: The runs folder, which holds the ledger.
+        fitted: Head, rows and report.
+
+    Raises:
+        CacheInvalidError: The ledger is damaged.
+        StorageError: It cannot be written.
+    """
+    report = fitted.report
+    if report.split.folds:
+        return fitted
+    test = fitted.rows.digest[fitted.rows.side == SIDE_TEST]
+    # Sorted: the same images are the same test, in whatever order the cache has them.
+    images = np.sort(np.ascontiguousarray(test).view("V32").ravel())
+    number = record_opening(
+        root, sha256_hex(images.tobytes()), f"{report.model}, {report.backbone}"
+    )
+    split = replace(report.split, test_openings=number)
+    return replace(fitted, report=replace(report, split=split))

@@ -1,0 +1,79 @@
+"""`run_page`: the report of a run for people, with the pictures behind it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from embedcache.extraction.environment import environment
+from embedcache.heads.fit import Fitted
+from embedcache.heads.report import FitReport
+from embedcache.reports.page.material import Material
+from embedcache.reports.page.page import page
+from embedcache.reports.page.thumbnails import thumbnail
+from embedcache.store.cache import FeatureCache
+from embedcache.workflows.near import pictures_of
+
+__all__ = ["run_page"]
+
+
+def run_page(cache: FeatureCache, fitted: Fitted, options: Mapping[str, Any]) -> bytes:
+    """The page, UTF-8.
+
+    Args:
+        cache: What the head was fitted on.
+        fitted: The head, its report, and what was predicted of the judged rows.
+        options: Of the fit, by name: as `fit_head` takes them.
+    """
+    judged = fitted.predictions
+    read = pictures_of(cache)
+
+    def picture(row: int) -> str | None:
+        image = read(row)
+        return None if image is None else thumbnail(image)
+
+    return page(
+        Material(
+            report=fitted.report,
+            row=judged.row,
+            labels=fitted.rows.label[judged.row],
+            group=judged.group,
+            probabilities=judged.probability,
+            ids=cache.ids,
+            picture=picture,
+            rejects=cache.rejects,
+            commands=(_extract_command(cache), _fit_command(cache, fitted.report, options)),
+            versions=environment(),
+        )
+    )
+
+
+def _extract_command(cache: FeatureCache) -> str:
+    source, request = cache.meta.source, cache.meta.request
+    words = ["embedcache", "extract", source.location]
+    for name, value in source.options.items():
+        words += _flag(name, value)
+    if not request:
+        return f"{shlex.join(words)}  # with a backbone that was given from Python"
+    names = {"name": "backbone", "stored_dtype": "store_dtype"}
+    for name, value in request.items():
+        if value is not None:
+            words += _flag(names.get(name, name), value)
+    return shlex.join(words)
+
+
+def _fit_command(cache: FeatureCache, report: FitReport, options: Mapping[str, Any]) -> str:
+    words = ["embedcache", "fit-head", str(cache.path)]
+    for name, value in options.items():
+        if name == "values":
+            parameter = next(iter(report.selection.setting), "").lower()
+            words += [word for each in value or () for word in _flag(parameter, f"{each:g}")]
+        elif value is not None and value is not False:
+            words += _flag(name, value)
+    return shlex.join(words)
+
+
+def _flag(name: str, value: object) -> list[str]:
+    flag = "--" + name.replace("_", "-")
+    return [flag] if value in (True, "yes") else [flag, str(value)]

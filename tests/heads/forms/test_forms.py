@@ -1,0 +1,120 @@
+"""Every form: its arrays, its independence of company, and arrays that it refuses."""
+
+import numpy as np
+import pytest
+from problems import IDENTITY
+
+from embedcache.errors import CacheInvalidError
+from embedcache.heads.artefact import Head
+from embedcache.heads.forms.form import Form
+from embedcache.heads.forms.index import FORMS
+from embedcache.heads.forms.landmarks import Landmarks
+from embedcache.heads.forms.layers import Layers
+from embedcache.heads.forms.linear import Linear
+from embedcache.heads.forms.neighbours import Neighbours, normalised
+from embedcache.heads.head_record import HowChosen
+
+K, D = 3, 37
+
+
+def make(name: str) -> Form:
+    """A form of three classes."""
+    rng = np.random.default_rng(0)
+
+    def linear(k: int, d: int) -> Linear:
+        return Linear(rng.normal(size=(k, d)), rng.normal(size=k))
+
+    if name == "linear":
+        return linear(K, D)
+    if name == "layers":
+        return Layers(linear(11, D), linear(K, 11))
+    if name == "landmarks":
+        scale = rng.uniform(1, 2, D)
+        return Landmarks(
+            rng.normal(size=D), scale, rng.normal(size=(9, D)), np.array([0.01]), linear(K, 9)
+        )
+    return Neighbours(
+        normalised(rng.normal(size=(50, D))).astype(np.float16),
+        (np.arange(50) % K).astype(np.int32),
+        np.array([5], np.int32),
+        np.array([0.1]),
+        np.array([0.7]),
+    )
+
+
+def head(form: Form) -> Head:
+    chosen = HowChosen({}, "log_loss", 0, 50, True, 0)
+    return Head(("a", "b", "c"), (), form, "any", "blobs", "fake/mean", IDENTITY, "c" * 64, chosen)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_answers_do_not_depend_on_company(name: str) -> None:
+    """A row's probabilities are equal in every bit, alone or among others."""
+    features = np.random.default_rng(1).normal(size=(600, D)).astype(np.float16)
+    whole = head(make(name)).predict_proba(features)
+    for low, high in ((0, 1), (7, 300), (255, 258), (599, 600)):
+        part = head(make(name)).predict_proba(features[low:high])
+        assert np.array_equal(part, whole[low:high])
+    assert np.array_equal(head(make(name)).predict_proba(features[::-1]), whole[::-1])
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_form_comes_back_as_it_went(name: str, tmp_path: object) -> None:
+    """Saved and loaded, the head answers the same bits."""
+    first = head(make(name))
+    first.save(tmp_path)
+    again = Head.load(tmp_path)
+    assert again.form.name == name
+    assert (again.form.k, again.form.dim) == (K, D)
+    features = np.random.default_rng(1).normal(size=(9, D))
+    assert np.array_equal(first.predict_proba(features), again.predict_proba(features))
+
+
+CONTRADICTIONS = {
+    "layers": {
+        "hidden.intercept": np.zeros(10),
+        "output.weights": np.zeros((K, 10)),
+    },
+    "landmarks": {
+        "landmarks": np.zeros((8, D)),
+        "scale": np.zeros(D),
+        "gamma": np.array([-1.0]),
+    },
+    "neighbours": {
+        "labels": np.zeros(49, np.int32),
+        "neighbours": np.array([51], np.int32),
+        "vote_temperature": np.array([0.0]),
+        "temperature": np.array([0.0]),
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "array"), [(name, array) for name, each in CONTRADICTIONS.items() for array in each]
+)
+def test_arrays_that_contradict_each_other_are_refused(
+    name: str, array: str, tmp_path: object
+) -> None:
+    """A head whose arrays cannot belong together is not loaded."""
+    form = make(name)
+    arrays = {**form.tensors(), array: CONTRADICTIONS[name][array]}
+    with pytest.raises(ValueError, match=r"."):
+        type(form).of(arrays)
+
+
+@pytest.mark.parametrize("label", [-1, 2**31 - 1, 5])
+def test_labels_of_no_class_are_refused(label: int) -> None:
+    """A label out of range, or that leaves a gap, costs neither memory nor a wrong answer."""
+    arrays = make("neighbours").tensors()
+    arrays["labels"][7] = label
+    with pytest.raises(ValueError, match="classes without rows"):
+        Neighbours.of(arrays)
+
+
+def test_neighbours_of_more_classes_than_named_are_refused(tmp_path: object) -> None:
+    """The number of classes in the arrays is that of the description."""
+    form = make("neighbours")
+    form.labels[7] = K
+    head(form).save(tmp_path)
+    with pytest.raises(CacheInvalidError, match="another number of classes"):
+        Head.load(tmp_path)

@@ -1,0 +1,68 @@
+"""How a choice is told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from problems import blobs, cycle, problem
+
+from embedcache.heads.fit import fit
+from embedcache.heads.report import FitReport
+from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
+
+
+def report(model: str) -> FitReport:
+    labels = cycle(2, 90)
+    split = np.where(np.arange(90) % 3 == 0, 3, 1).astype(np.uint8)
+    return fit(problem(labels, features=blobs(labels, spread=2.0), split=split), model).report
+
+
+@pytest.fixture(scope="module")
+def auto() -> FitReport:
+    return report("auto")
+
+
+def test_the_leaderboard_lists_every_model(auto: FitReport) -> None:
+    """The winner comes first and is marked, the others with their intervals."""
+    assert auto.leaderboard is not None
+    lines = leaderboard_lines(auto.leaderboard, 80)
+    winner, *others = auto.leaderboard.contenders
+    assert lines[2].startswith(winner.model)
+    assert "← chosen" in lines[2]
+    for line, each in zip(lines[3:], others, strict=False):
+        assert line.startswith(each.model)
+        assert f"[{each.low:.4f}, {each.high:.4f}]" in line
+    assert "not tried" in " ".join(lines)
+    assert leaderboard_lines(None, 80) == []
+
+
+def test_leaving_one_out_is_said() -> None:
+    """A ridge was not chosen over folds."""
+    text = " ".join(how_lines(report("ridge"), 80))
+    assert "alpha" in text
+    assert "leaving out each of 60 training rows" in text
+
+
+def test_models_without_parameters_have_no_curve() -> None:
+    """One setting is a sentence, not a table."""
+    found = report("ncm")
+    assert curve_lines(found.selection) == []
+    assert "the only setting" in " ".join(how_lines(found, 80))
+
+
+def test_long_curves_are_cut_to_the_best() -> None:
+    """Of forty settings of a model the best are shown, the choice among them."""
+    selection = report("knn").selection
+    lines = curve_lines(selection)
+    assert f"of {len(selection.scores)} settings" in lines[0]
+    assert len(lines) < len(selection.scores)
+    assert sum("← chosen" in line for line in lines) == 1
+
+
+def test_outer_folds_name_their_models(auto: FitReport) -> None:
+    """With several models, an outer fold's choice has the model's name."""
+    split = dataclasses.replace(
+        auto.split, folds=2, fold_models=("knn", "lda"), fold_settings=({"k": 3.0}, {})
+    )
+    text = " ".join(how_lines(dataclasses.replace(auto, split=split), 80))
+    assert "knn k 3; lda no parameter" in text
