@@ -41,6 +41,7 @@ def known_names() -> list[str]:
         f"torchvision/{model}:{weights.name}"
         for model in models.list_models(module=models)
         for weights in models.get_model_weights(model)
+        if weights.meta.get("categories")  # VGG-16 has weights of its convolutions alone
     ]
 
 
@@ -111,11 +112,11 @@ def torchvision_weights(name: BackboneName) -> Any:
     if name.model not in models.list_models(module=models):
         raise unknown_model(name, known_names())
     entries = models.get_model_weights(name.model)
-    try:
-        return entries[name.tag or "DEFAULT"]
-    except KeyError as error:
-        known = (f"torchvision/{name.model}:{entry.name}" for entry in entries)
-        raise unknown_weights(name, known) from error
+    entry = entries.__members__.get(name.tag or "DEFAULT")
+    if entry is None or not entry.meta.get("categories"):
+        known = (item for item in known_names() if item.startswith(f"torchvision/{name.model}:"))
+        raise unknown_weights(name, known)
+    return entry
 
 
 def bare_model(model: str, published: Any) -> tuple[nn.Module, str]:

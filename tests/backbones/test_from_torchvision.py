@@ -128,6 +128,12 @@ def test_tags() -> None:
     )
 
 
+def test_weights_of_the_convolutions_alone() -> None:
+    """VGG-16's weights without its fully connected layers are no backbone: these are NaN."""
+    with pytest.raises(BackboneError, match="no such weights"):
+        torchvision_weights(parse_name("torchvision/vgg16:IMAGENET1K_FEATURES"))
+
+
 def test_swag_tag_has_its_own_size() -> None:
     """The image size follows the tag: a ViT of another tag has other position embeddings."""
     name = "torchvision/vit_b_16:IMAGENET1K_SWAG_E2E_V1"
