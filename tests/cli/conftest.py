@@ -27,7 +27,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop = Shop(tmp_path_factory.mktemp("shop"))
     image_folder(shop.photos)
     extract_source(shop.photos, **BACKBONE, cache_dir=shop.cache_dir)
-    fit_head(cache_dir=shop.cache_dir, runs_dir=shop.runs_dir, cs=(0.1,))
+    fit_head(cache_dir=shop.cache_dir, runs_dir=shop.runs_dir, values=(0.1,))
     return shop
 
 

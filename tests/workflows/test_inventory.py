@@ -40,7 +40,7 @@ def test_empty_roots_hold_nothing(lab: Lab) -> None:
 def test_a_cache_and_its_run_are_listed_as_sound(lab: Lab) -> None:
     """With sizes, names, and where the images came from."""
     path = lab.extract().cache
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     (cache,) = caches(lab.cache_dir)
     assert (cache.path, cache.rows, cache.dim, cache.state) == (path, 20, 6, "ok")
     assert cache.bytes == path.stat().st_size
@@ -55,7 +55,7 @@ def test_a_cache_and_its_run_are_listed_as_sound(lab: Lab) -> None:
 def test_a_run_is_stale_when_its_cache_has_moved_on(lab: Lab) -> None:
     """The rows that it was fitted on are no longer all the cache's rows."""
     lab.extract()
-    lab.fit(cs=(1.0,))
+    lab.fit(values=(1.0,))
     paint(lab.photos / "red" / "new.png", RED, 50)
     lab.extract()
     (entry,) = runs(lab.runs_dir, caches(lab.cache_dir))
@@ -65,7 +65,7 @@ def test_a_run_is_stale_when_its_cache_has_moved_on(lab: Lab) -> None:
 def test_what_is_stale_damaged_or_unfinished_says_so(lab: Lab) -> None:
     """The state of an entry is a sentence to act on."""
     path = lab.extract().cache
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     work = path.with_name(f".{path.stem}.work")
     work.mkdir()
     assert caches(lab.cache_dir)[0].state == "unfinished update: extract again"
@@ -85,7 +85,7 @@ def test_what_is_stale_damaged_or_unfinished_says_so(lab: Lab) -> None:
 def test_abandoned_temporaries_are_leftovers(lab: Lab, dead_pid: int) -> None:
     """Old ones of dead processes go; young ones and those of the living stay."""
     lab.extract()
-    lab.fit(cs=(1.0,))
+    lab.fit(values=(1.0,))
     (folder,) = lab.cache_dir.glob("photos-*")
     dead = folder / f".a.h5{TEMPORARY_MARK}{dead_pid}-aa"
     young = folder / f".b.h5{TEMPORARY_MARK}{dead_pid}-bb"
@@ -116,7 +116,7 @@ def test_one_root_for_both_lists_nothing_twice(lab: Lab, dead_pid: int) -> None:
     """Runs may lie under the cache root."""
     lab.runs_dir = lab.cache_dir / "runs"
     lab.extract()
-    lab.fit(cs=(1.0,))
+    lab.fit(values=(1.0,))
     mark = lab.runs_dir / f".x{TEMPORARY_MARK}{dead_pid}-aa"
     mark.write_bytes(b"")
     _age(mark)
@@ -140,7 +140,7 @@ def test_shards_without_a_plan_are_leftovers_once_nobody_works_there(lab: Lab) -
 def test_a_cache_is_a_leftover_without_source_and_without_run(lab: Lab) -> None:
     """A run keeps the features of its backbone, a source keeps its cache."""
     path = lab.extract().cache
-    run = lab.fit(cs=(1.0,))
+    run = lab.fit(values=(1.0,))
     elsewhere = lab.photos.rename(lab.photos.with_name("elsewhere"))
     assert leftovers(lab.cache_dir, lab.runs_dir) == []
     shutil.rmtree(run.path)

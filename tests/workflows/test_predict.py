@@ -22,7 +22,7 @@ from embedcache.workflows.predict import predict
 def run(lab: Lab) -> Run:
     """A head of red and green."""
     lab.extract()
-    return lab.fit(cs=(1.0,))
+    return lab.fit(values=(1.0,))
 
 
 def test_cached_rows_are_reused(lab: Lab, run: Run) -> None:
