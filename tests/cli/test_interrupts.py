@@ -46,8 +46,8 @@ def test_a_signal_ends_with_its_code_and_a_hint(
 
 def test_an_interrupted_extraction_goes_on(cli: Command, empty: Shop, tmp_path: Path) -> None:
     """Stopped while it embeds, the same command completes it, and no temporary file is left."""
-    photos = image_folder(tmp_path / "many", 3, 8)
-    arguments = ["extract", photos, "-b", 1, "--cache-dir", empty.cache_dir]
+    photos = image_folder(tmp_path / "many", 3, 20)
+    arguments = ["extract", photos, "-b", 1, "--image-size", 64, "--cache-dir", empty.cache_dir]
     with start(_COMMAND, *arguments) as process:
         while not list(empty.cache_dir.glob("*/.*.work/plan.json")):
             assert process.poll() is None
@@ -58,7 +58,7 @@ def test_an_interrupted_extraction_goes_on(cli: Command, empty: Shop, tmp_path: 
     assert err.endswith("terminated; the same command goes on from here\n")
     assert "Traceback" not in err
     assert list(empty.cache_dir.rglob(".*.tmp-*")) == []
-    assert cli.well(*arguments, "--json").json["rows"] == 24
+    assert cli.well(*arguments, "--json").json["rows"] == 60
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(tmp_path: Path) -> None:
