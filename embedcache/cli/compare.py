@@ -33,7 +33,9 @@ def compare(
     as_json: bool,
     quiet: bool,  # noqa: ARG001  # there is nothing to silence
 ) -> None:
-    """Rank runs, of any head and backbone, on the rows that all of them judged.
+    """Rank runs on the rows that all of them judged, in pairs.
+
+    Heads and backbones may differ.
 
     Rows are joined by the digest of the image, and compared in pairs: what makes a
     row hard cancels out. With more than two runs the intervals hold all at once.

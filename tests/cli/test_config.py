@@ -22,7 +22,7 @@ def test_a_section_gives_options_and_arguments(cli: Command, shop: Shop) -> None
     found = cli.well("extract", "--config", config).json
     assert (found["rows"], found["embedded"]) == (12, 0)
     report = cli.well("fit-head", "--config", config, "--json").json["report"]
-    assert [score["c"] for score in report["selection"]["scores"]] == [1.0]
+    assert [score["setting"]["C"] for score in report["selection"]["scores"]] == [1.0]
 
 
 def test_lists_give_repeatable_options_and_many_arguments(cli: Command, shop: Shop) -> None:
@@ -34,7 +34,7 @@ def test_lists_give_repeatable_options_and_many_arguments(cli: Command, shop: Sh
         f'images = ["{shop.photos}/class0", "{shop.photos}/class2"]\n',
     )
     report = cli.well("fit-head", "--config", config, "--json").json["report"]
-    assert [score["c"] for score in report["selection"]["scores"]] == [0.1, 1.0]
+    assert [score["setting"]["C"] for score in report["selection"]["scores"]] == [0.1, 1.0]
     assert len(cli.well("predict", "--config", config).out.splitlines()) == 9
 
 

@@ -65,7 +65,7 @@ def test_json_is_one_object(cli: Command, shop: Shop) -> None:
 def test_c_may_be_given_several_times(cli: Command, shop: Shop) -> None:
     """The report compares exactly these."""
     report = cli.well("fit-head", "--c", 0.01, "--c", 1, "--json").json["report"]
-    assert [score["c"] for score in report["selection"]["scores"]] == [0.01, 1.0]
+    assert [score["setting"]["C"] for score in report["selection"]["scores"]] == [0.01, 1.0]
 
 
 def test_an_unknown_model_is_met_by_the_known(cli: Command, shop: Shop) -> None:

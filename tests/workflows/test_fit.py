@@ -9,16 +9,33 @@ from lab import Lab
 
 from embedcache.errors import CacheInvalidError, UsageError
 from embedcache.records.manifest import SPLITS
-from embedcache.runs.folder import CONFIG, HEAD, HEAD_TENSORS, REPORT, ROWS
+from embedcache.runs.folder import (
+    CONFIG,
+    HEAD,
+    HEAD_TENSORS,
+    PAGE,
+    PREDICTIONS,
+    REPORT,
+    ROWS,
+    list_runs,
+)
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.fit import fit_head, load_head, problem_of
 
 
 def test_a_run_folder_holds_the_head_its_rows_the_report_and_the_configuration(lab: Lab) -> None:
-    """Five files, named for what they hold, and nothing else."""
+    """Seven files, named for what they hold, and nothing else."""
     lab.extract()
     run = lab.fit()
-    assert {path.name for path in run.path.iterdir()} == {HEAD, HEAD_TENSORS, ROWS, REPORT, CONFIG}
+    assert {path.name for path in run.path.iterdir()} == {
+        HEAD,
+        HEAD_TENSORS,
+        ROWS,
+        PREDICTIONS,
+        REPORT,
+        PAGE,
+        CONFIG,
+    }
     report = json.loads((run.path / REPORT).read_text())
     assert report["rows"]["total"] == 20
     assert run.report.evaluation.score("accuracy").value == 1.0
@@ -35,7 +52,10 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "metric": "accuracy",
         "seed": 3,
         "on_conflict": "error",
-        "cs": [0.1, 1.0],
+        "values": [0.1, 1.0],
+        "abstain_precision": None,
+        "keep_duplicates_together": False,
+        "labels": None,
     }
     golden = FeatureCache(result.cache).meta.golden
     assert config["backbone"]["golden"]["record"] == golden
@@ -46,7 +66,7 @@ def test_runs_are_named_by_data_set_backbone_model_and_number(lab: Lab) -> None:
     dataset = lab.extract().cache.parent.name
     names = [lab.fit(values=(1.0,)).path.name for _ in range(2)]
     assert names == [f"{dataset}-fake-mean-logreg-1", f"{dataset}-fake-mean-logreg-2"]
-    assert sorted(path.name for path in lab.runs_dir.iterdir()) == names
+    assert [path.name for path in list_runs(lab.runs_dir)] == names
 
 
 def test_a_cache_may_be_given_as_an_object_a_path_or_not_at_all(lab: Lab) -> None:
@@ -58,7 +78,7 @@ def test_a_cache_may_be_given_as_an_object_a_path_or_not_at_all(lab: Lab) -> Non
         lab.fit(values=(1.0,)).head,
     ]
     for head in heads[1:]:
-        np.testing.assert_array_equal(head.weights, heads[0].weights)
+        np.testing.assert_array_equal(head.form.weights, heads[0].form.weights)
 
 
 def test_a_head_is_loaded_by_folder_or_by_name(lab: Lab) -> None:
