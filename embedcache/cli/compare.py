@@ -13,7 +13,7 @@ __all__ = ["compare"]
 
 
 @click.command()
-@click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "--metric",
     type=click.Choice(["accuracy", "log_loss"]),
@@ -35,7 +35,7 @@ def compare(
 ) -> None:
     """Rank runs on the rows that all of them judged, in pairs.
 
-    Heads and backbones may differ.
+    RUN… are names or folders of runs; heads and backbones may differ.
 
     Rows are joined by the digest of the image, and compared in pairs: what makes a
     row hard cancels out. With more than two runs the intervals hold all at once.

@@ -20,12 +20,14 @@ def bottleneck(timings: Timings, embedded: int, device: str, workers: int) -> st
         return None
     stages = {"forward": timings.forward, "write": timings.write, "wait": timings.wait}
     stage = max(stages, key=lambda name: stages[name])
+    if stages[stage] < timings.total / 2:
+        return None  # starting up took as long: a larger run will tell
     share = f"{100 * stages[stage] / timings.total:.0f} % of the time"
     if stage == "forward":
         help_ = "a GPU (--device cuda)" if device == "cpu" else "a larger --batch-size"
         return (
-            f"bound by the forward pass on {device} ({share}); {help_} would help, or "
-            "--precision bfloat16 where the device has it: --dry-run measures its gain and drift"
+            f"bound by the forward pass on {device} ({share}); {help_} would help,\n"
+            "or --precision bfloat16: --dry-run measures its gain and its drift"
         )
     if stage == "write":
         return f"bound by writing ({share}); a faster disk for --cache-dir would help"

@@ -32,3 +32,4 @@ def test_too_little_work_says_nothing() -> None:
     """Neither an instant nor a run without a forward pass has a bottleneck worth a word."""
     assert bottleneck(Timings(total=0.5, forward=0.5), 10, "cpu", 2) is None
     assert bottleneck(Timings(total=50, wait=50), 0, "cpu", 2) is None
+    assert bottleneck(Timings(total=10, write=1), 10, "cpu", 2) is None

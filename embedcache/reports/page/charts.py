@@ -76,7 +76,7 @@ def curve(selection: SelectionRecord, loss_name: str) -> str:
         return _LEFT + 8 + (_RIGHT - _LEFT - 16) * (place - first) / ((last - first) or 1.0)
 
     def y(loss: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (loss - low) / (high - low)
+        return _BOTTOM - (_BOTTOM - _TOP) * (loss - low) / ((high - low) or 1.0)
 
     marks = [_horizontal(y(tick), f"{tick:.3g}") for tick in ticks]
     marks += [_text(x(at), _BOTTOM + 15, label, "middle") for at, label in _places(places, values)]
