@@ -1,0 +1,178 @@
+"""`Objective`: the penalised log-loss of many problems at once, in one pass over the rows.
+
+P is the number of problems, K the logits of each, F the number of folds, N the
+number of rows, D the dimension, M = P · K the columns of all problems together.
+A problem's objective is scikit-learn's, `C · Σ w ℓ + ½ ‖W‖²`, divided by
+`C · Σ w`: a mean loss, whose scale depends on neither C nor N.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.targets import Targets
+
+__all__ = ["Objective", "Sides", "Value"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """What differs from fold to fold: the training rows and their scaler.
+
+    A fold's own standardised feature is `(x − shift) · stretch` of the common one, which
+    folds into the weights: all folds share one matrix and its products.
+
+    Attributes:
+        weights: (F, N) weight of each row, 0 outside the fold's training part.
+        shift: (F, D).
+        stretch: (F, D).
+    """
+
+    weights: torch.Tensor
+    shift: torch.Tensor
+    stretch: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """Objective and gradient of each problem.
+
+    Attributes:
+        value: (P,) float64.
+        gradient: (P, K, D + 1), the intercept's last.
+    """
+
+    value: torch.Tensor
+    gradient: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Objective:
+    """P problems over the same rows. Parameters are (P, K, D + 1), the intercept last.
+
+    Attributes:
+        rows: Features.
+        targets: Labels.
+        sides: Training parts and scalers.
+        c: (P,) float64, C of each problem.
+        fold: (P,) int64, its row of `sides`.
+        label: (P,) int64, its row of `targets.shares` if it is a sigmoid.
+        intercept: Whether there is one.
+        dtype: Of products; float64 for the last polish.
+    """
+
+    rows: Rows
+    targets: Targets
+    sides: Sides
+    c: torch.Tensor
+    fold: torch.Tensor
+    label: torch.Tensor
+    intercept: bool
+    dtype: torch.dtype
+
+    def __len__(self) -> int:
+        return len(self.c)
+
+    @property
+    def penalty(self) -> torch.Tensor:
+        """(P,) float64: 1 / (C Σ w), the curvature of the penalty."""
+        return 1 / (self.c * self.sides.weights.sum(1, dtype=torch.float64)[self.fold])
+
+    def subset(self, which: torch.Tensor) -> Objective:
+        """The problems of the given indices."""
+        return replace(self, c=self.c[which], fold=self.fold[which], label=self.label[which])
+
+    def start(self) -> torch.Tensor:
+        """Parameters of zero."""
+        shape = (len(self), self.targets.k, self.rows.d + 1)
+        return torch.zeros(shape, dtype=self.dtype, device=self.rows.device)
+
+    def __call__(self, parameters: torch.Tensor) -> Value:
+        """Objective and gradient at parameters (P, K, D + 1)."""
+        weights, bias = self._fold_in(parameters)
+        p, k, d = weights.shape
+
+        def share(blocks: list[slice]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            loss = torch.zeros(p, dtype=torch.float64, device=weights.device)
+            slope = torch.zeros(p * k, d, dtype=self.dtype, device=weights.device)
+            total = torch.zeros(p, k, dtype=torch.float64, device=weights.device)
+            for rows in blocks:
+                x = self.rows.block(rows, self.dtype)
+                logits = torch.addmm(bias.view(-1, 1), weights.view(-1, d), x.T).view(p, k, -1)
+                row_weight = self.sides.weights[:, rows][self.fold].to(self.dtype)
+                row_loss = self._residual(logits, rows, row_weight)
+                loss += (row_loss * row_weight).sum(1, dtype=torch.float64)
+                slope.addmm_(logits.view(p * k, -1), x)
+                total += logits.sum(2, dtype=torch.float64)
+            return loss, slope, total
+
+        parts = zip(*self.rows.workers.share(share, self.rows.blocks), strict=True)
+        loss, slope, total = (torch.stack(part).sum(0) for part in parts)
+        return self._penalise(parameters, loss, slope.view(p, k, d), total.to(self.dtype))
+
+    def logits(self, parameters: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """(P, K, n) logits of common rows (n, D)."""
+        weights, bias = self._fold_in(parameters)
+        p, k, d = weights.shape
+        return torch.addmm(bias.view(-1, 1), weights.view(-1, d), x.T).view(p, k, -1)
+
+    def row_losses(self, logits: torch.Tensor, rows: slice | torch.Tensor) -> torch.Tensor:
+        """(P, n) log-loss of each row from its logits (P, K, n), which are overwritten."""
+        none = torch.zeros((), dtype=self.dtype, device=logits.device)
+        return self._residual(logits, rows, none.expand(len(self), logits.shape[2]))
+
+    def _fold_in(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights (P, K, D) and bias (P, K) that apply to the common rows."""
+        shift, stretch = self.sides.shift[self.fold], self.sides.stretch[self.fold]
+        weights = parameters[..., :-1] * stretch.to(self.dtype)[:, None]
+        bias = parameters[..., -1] - (weights @ shift.to(self.dtype)[:, :, None])[..., 0]
+        return weights, bias
+
+    def _penalise(
+        self,
+        parameters: torch.Tensor,
+        loss: torch.Tensor,
+        slope: torch.Tensor,
+        total: torch.Tensor,
+    ) -> Value:
+        shift, stretch = self.sides.shift[self.fold], self.sides.stretch[self.fold]
+        sums = self.sides.weights.sum(1, dtype=torch.float64)[self.fold]
+        gradient = torch.empty_like(parameters)
+        slope -= total[:, :, None] * shift.to(self.dtype)[:, None]
+        slope *= (stretch / sums[:, None]).to(self.dtype)[:, None]
+        weights = parameters[..., :-1]
+        gradient[..., :-1] = slope + self.penalty.to(self.dtype)[:, None, None] * weights
+        gradient[..., -1] = total / sums.to(self.dtype)[:, None] if self.intercept else 0.0
+        norm = weights.square().sum((1, 2), dtype=torch.float64)
+        return Value(loss / sums + self.penalty * norm / 2, gradient)
+
+    def _residual(
+        self, logits: torch.Tensor, rows: slice | torch.Tensor, row_weight: torch.Tensor
+    ) -> torch.Tensor:
+        """Log-loss (P, n) of a block; its logits (P, K, n) become w · (p − y), in place."""
+        if not self.targets.is_softmax:
+            assert self.targets.shares is not None
+            yes = self.targets.shares[:, rows][self.label].to(self.dtype)
+            z = logits[:, 0]
+            loss = torch.nn.functional.softplus(z) - yes * z
+            z.sigmoid_().sub_(yes).mul_(row_weight)
+            return loss
+        logits -= logits.amax(1, keepdim=True)
+        weight = row_weight[:, None]
+        if self.targets.codes is not None:
+            codes = self.targets.codes[:, rows].expand(len(logits), 1, -1)
+            target = logits.gather(1, codes)
+            total = logits.exp_().sum(1, keepdim=True)
+            logits *= weight / total
+            logits.scatter_add_(1, codes, -weight)
+            return (total.log_() - target)[:, 0]
+        assert self.targets.shares is not None
+        shares = self.targets.shares[:, rows].to(self.dtype)
+        target = (logits * shares).sum(1, keepdim=True)
+        total = logits.exp_().sum(1, keepdim=True)
+        logits *= weight / total
+        logits -= weight * shares
+        return (total.log_() - target)[:, 0]
