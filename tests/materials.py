@@ -9,15 +9,10 @@ import numpy as np
 
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.calibrate import calibrate
+from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.cleaning import Conflict, Crossing
-from embedcache.heads.report import (
-    ClassRows,
-    FitReport,
-    RowCounts,
-    SelectionRecord,
-    SettingScore,
-    Split,
-)
+from embedcache.heads.report import FitReport
+from embedcache.heads.row_records import ClassRows, RowCounts, Split
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material

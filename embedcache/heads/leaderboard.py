@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
 from embedcache.evaluation.simultaneous import simultaneous_differences
+from embedcache.heads.choice_records import Contender, Leaderboard
 from embedcache.heads.model import Model, Training
 from embedcache.heads.models.index import MODELS
 from embedcache.heads.names import AUTO, MODEL_NAMES
-from embedcache.heads.report import Contender, Leaderboard
 from embedcache.heads.selection import Progress, Selected, select
 
 __all__ = ["Choice", "choose", "sensible"]

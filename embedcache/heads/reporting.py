@@ -15,13 +15,8 @@ from embedcache.heads.artefact import Head
 from embedcache.heads.calibrate import calibrate
 from embedcache.heads.leaderboard import Choice
 from embedcache.heads.prepare import Prepared
-from embedcache.heads.report import (
-    ClassRows,
-    FitReport,
-    Mistake,
-    RowCounts,
-    Split,
-)
+from embedcache.heads.report import FitReport
+from embedcache.heads.row_records import ClassRows, Mistake, RowCounts, Split
 
 __all__ = ["FORMAT", "LISTED", "build_report"]
 

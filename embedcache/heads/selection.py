@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from embedcache.errors import UsageError
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
+from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.ladder import Ladder, Setting, described
 from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Model, Scored, Selecting, Training, folds_of
-from embedcache.heads.report import SelectionRecord, SettingScore
 from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["METRICS", "Progress", "Selected", "select"]

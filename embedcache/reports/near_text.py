@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from embedcache.heads.report import NearDuplicates
+from embedcache.heads.row_records import NearDuplicates
 from embedcache.reports.escape import printable
 
 __all__ = ["near_lines"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.ladder import described
-from embedcache.heads.report import FitReport, Leaderboard, SelectionRecord
+from embedcache.heads.report import FitReport
 from embedcache.reports.columns import columns
 
 __all__ = ["curve_lines", "how_lines", "leaderboard_lines"]

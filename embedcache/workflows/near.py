@@ -13,8 +13,8 @@ from embedcache.heads.fit import Fitted
 from embedcache.heads.keep_together import keep_together
 from embedcache.heads.near_duplicates import Picture, near_duplicates
 from embedcache.heads.problem import Problem
-from embedcache.heads.report import NearDuplicates, NearPair
 from embedcache.heads.reporting import LISTED
+from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.inputs.pictures import read_picture
 from embedcache.store.cache import FeatureCache
 

@@ -6,10 +6,10 @@ from problems import blobs, cycle
 
 from embedcache.errors import UsageError
 from embedcache.evaluation.folds import stratified_folds
+from embedcache.heads.choice_records import SelectionRecord
 from embedcache.heads.features import Features
 from embedcache.heads.model import Training
 from embedcache.heads.models.logreg import Logreg
-from embedcache.heads.report import SelectionRecord
 from embedcache.heads.selection import select
 
 

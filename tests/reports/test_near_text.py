@@ -1,6 +1,6 @@
 """Near duplicates as text."""
 
-from embedcache.heads.report import NearDuplicates, NearPair
+from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.reports.near_text import near_lines
 
 PAIR = NearPair("a.png", "b.png", 0.991, 1.2)

@@ -6,7 +6,7 @@ import math
 
 from embedcache.evaluation.calibration import Reliability
 from embedcache.evaluation.intervals import Interval
-from embedcache.heads.report import SelectionRecord
+from embedcache.heads.choice_records import SelectionRecord
 from embedcache.reports.page.parts import text
 
 __all__ = ["bar", "curve", "reliability_diagram", "strip"]

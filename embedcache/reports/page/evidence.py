@@ -11,7 +11,7 @@ from collections import Counter
 import numpy as np
 
 from embedcache.evaluation.label_errors import label_errors
-from embedcache.heads.report import NearDuplicates
+from embedcache.heads.row_records import NearDuplicates
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import inline, percent, section, table, text
 

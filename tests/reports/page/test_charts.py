@@ -1,6 +1,6 @@
 """The charts of the page, where the data leave nothing to draw a scale from."""
 
-from embedcache.heads.report import SelectionRecord, SettingScore
+from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.reports.page.charts import curve
 
 

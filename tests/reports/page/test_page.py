@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from embedcache.evaluation.abstention import Abstention
-from embedcache.heads.report import Contender, Leaderboard, NearDuplicates, NearPair
+from embedcache.heads.choice_records import Contender, Leaderboard
+from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material

@@ -1,0 +1,114 @@
+"""The part of `report.json` on rows: where they went, how they are judged, which ones stand out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ClassRows", "Mistake", "NearDuplicates", "NearPair", "RowCounts", "Split"]
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Where the rows of the cache went.
+
+    Attributes:
+        total: All rows.
+        unlabelled: Without a label.
+        duplicates: Equal image and equal label as a row that is used.
+        conflicting: Equal image under different labels.
+        train: Fitted.
+        judged: Scored by a head that had not seen them.
+    """
+
+    total: int
+    unlabelled: int
+    duplicates: int
+    conflicting: int
+    train: int
+    judged: int
+
+
+@dataclass(frozen=True)
+class ClassRows:
+    """A class, and its numbers of fitted and judged rows."""
+
+    name: str
+    train: int
+    judged: int
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the head was judged.
+
+    Attributes:
+        kind: `hold-out` or `cross-validation`.
+        source: Who decided the sides: `given`, `hash` or `folds`.
+        reason: Why, in words.
+        folds: Number of outer folds, 0 for a hold-out.
+        fold_models: The model that each outer fold chose for itself.
+        fold_settings: Its setting.
+        test_openings: How many heads of the runs folder were judged on the same test rows,
+            this one included; 0 for a cross-validation.
+    """
+
+    kind: str
+    source: str
+    reason: str
+    folds: int
+    fold_models: tuple[str, ...]
+    fold_settings: tuple[dict[str, float], ...]
+    test_openings: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A judged row that the head got wrong with confidence.
+
+    Attributes:
+        id: The row's name.
+        label: Its label.
+        predicted: The head's answer.
+        probability: What the head gave its answer.
+    """
+
+    id: str
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """Two rows that show nearly the same picture, and are fitted and judged by one head.
+
+    Attributes:
+        first: Name of a row.
+        second: Name of the other.
+        cosine: Of their standardised features.
+        difference: Mean difference of their pixels, of 255; None where a picture is gone.
+    """
+
+    first: str
+    second: str
+    cosine: float
+    difference: float | None
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Near duplicates across the sides of the split.
+
+    Attributes:
+        count: How many there are; at least so many where `is_complete` is false.
+        unlike: Pairs that the features take for the same, and the pixels do not.
+        is_complete: Whether all pairs were looked at.
+        together: Whether those found before the split were kept on one side.
+        pairs: The most similar ones, at most `LISTED`.
+    """
+
+    count: int
+    unlike: int
+    is_complete: bool
+    together: bool
+    pairs: tuple[NearPair, ...]
