@@ -17,21 +17,19 @@ from embedcache.errors import UsageError
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
-from embedcache.heads.features import Features
-from embedcache.heads.forms.form import Form
 from embedcache.heads.head_record import HowChosen
 from embedcache.heads.json_records import dump_record
-from embedcache.heads.leaderboard import Choice, choose
-from embedcache.heads.logreg import softmax
+from embedcache.heads.judging import answers, judge
+from embedcache.heads.leaderboard import Choice
 from embedcache.heads.model import Fit, Training
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.prepare import Prepared, prepare
 from embedcache.heads.problem import Problem
+from embedcache.heads.recipe import Recipe
 from embedcache.heads.report import FitReport
 from embedcache.heads.reporting import build_report
 from embedcache.heads.rows import RunRows
 from embedcache.heads.selection import Progress
-from embedcache.heads.threads import one_thread
 from embedcache.runs.folder import REPORT
 from embedcache.storage.publish import write_atomic
 
@@ -116,52 +114,19 @@ def fit(
         if crossed
         else stratified_folds(labels[train], group[train], FOLDS, seed)
     )
-    wanted = _Wanted(model, metric, values, progress)
+    recipe = Recipe(model, metric, values, progress)
     training = Training(features, labels[train], seed)
-    choice = wanted.choose(training, group[train], folds)
+    choice = recipe.choose(training, group[train], folds)
     made = choice.model.fit(training, choice.selected.record.setting)
     head = _head(prepared, choice, made, seed)
     if crossed:
-        probabilities, fold_choices = _judge(training, group, folds, wanted)
+        probabilities, fold_choices = judge(training, group, folds, recipe)
     else:
         probabilities = np.zeros((len(prepared.judged), prepared.judged_k))
-        probabilities[:, : prepared.k] = _answers(made.form, prepared.features(prepared.judged))
+        probabilities[:, : prepared.k] = answers(made.form, prepared.features(prepared.judged))
         fold_choices = ()
     report = build_report(prepared, head, choice, probabilities, fold_choices, abstain_precision)
     return Fitted(head, _run_rows(prepared), _predictions(prepared, probabilities), report)
-
-
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    """What was asked for, whichever rows it is chosen on."""
-
-    model: str
-    metric: str
-    values: tuple[float, ...] | None
-    progress: Progress | None
-
-    def choose(
-        self,
-        training: Training,
-        group: NDArray[np.int32],
-        folds: NDArray[np.int64],
-        prefix: str = "",
-    ) -> Choice:
-        """Choose on these rows."""
-
-        def told(text: str) -> None:
-            if self.progress:
-                self.progress(prefix + text)
-
-        return choose(
-            self.model,
-            training,
-            group,
-            folds,
-            metric=self.metric,
-            values=self.values,
-            progress=told,
-        )
 
 
 def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
@@ -184,39 +149,6 @@ def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
             made.iterations,
         ),
     )
-
-
-def _answers(form: Form, features: Features) -> NDArray[np.float64]:
-    """Probabilities (N, K)."""
-    logits = np.empty((len(features), form.k))
-    with one_thread():
-        for place, block in features.blocks():
-            logits[place] = form.logits(block.astype(np.float64))
-    return softmax(logits)
-
-
-def _judge(
-    training: Training,
-    group: NDArray[np.int32],
-    folds: NDArray[np.int64],
-    wanted: _Wanted,
-) -> tuple[NDArray[np.float64], tuple[Choice, ...]]:
-    """Out-of-fold probabilities (M, K), each outer fold by a choice that has not seen it."""
-    probabilities = np.zeros((len(training.labels), training.k))
-    numbers, choices = np.unique(folds), []
-    for fold in numbers:
-        rest, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        # A choice wants codes without gaps; the rest may miss a rare class.
-        seen, codes = np.unique(training.labels[rest], return_inverse=True)
-        part = Training(training.features.take(rest), codes, training.seed)
-        inner = stratified_folds(codes, group[rest], FOLDS, training.seed + 1 + int(fold))
-        prefix = f"judging, fold {fold + 1} of {len(numbers)}: "
-        choice = wanted.choose(part, group[rest], inner, prefix)
-        made = choice.model.fit(part, choice.selected.record.setting)
-        answers = _answers(made.form, training.features.take(held_out))
-        probabilities[np.ix_(held_out, seen)] = answers
-        choices.append(choice)
-    return probabilities, tuple(choices)
 
 
 def _run_rows(prepared: Prepared) -> RunRows:
