@@ -61,6 +61,7 @@ def material(
         crossings=(Crossing("c.png", "d.png"),),
         crossing_count=1,
         notes=("fewer training rows than folds: 'cat' (3)",),
+        near_duplicates=None,
     )
     fields: dict[str, Any] = {
         "report": report,

@@ -1,5 +1,8 @@
 """Nested frozen records to JSON and back, every type checked on the way in.
 
+A field that has its default is left out, and takes it where it is missing: so a record
+can grow, and files from before keep their meaning and their digest.
+
 Plain `json` is used, not a validation library: names may hold undecodable bytes
 as lone surrogates, which JSON escapes carry and validators of text refuse.
 """
@@ -22,8 +25,7 @@ def dump_record(record: object) -> bytes:
     Raises:
         ValueError: A float is not finite.
     """
-    value = dataclasses.asdict(record)  # type: ignore[call-overload]  # any dataclass
-    return json.dumps(value, indent=1, allow_nan=False).encode() + b"\n"
+    return json.dumps(_plain(record), indent=1, allow_nan=False).encode() + b"\n"
 
 
 def load_record(kind: type[Record], data: bytes) -> Record:
@@ -46,6 +48,15 @@ def read_version(data: bytes) -> int:
         case {"format": int(version)}:
             return version
     raise ValueError("no format version")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {field.name: _plain(item) for field, item in pairs if item != field.default}
 
 
 def _parse(data: bytes) -> Any:
@@ -83,9 +94,10 @@ def _read(kind: Any, value: Any, where: str) -> Any:
 def _read_record(kind: Any, value: Any, where: str) -> Any:
     _expect(isinstance(value, dict), where, value, "an object")
     hints = get_type_hints(kind)
-    odd = sorted(set(value) ^ set(hints))
+    optional = {f.name for f in dataclasses.fields(kind) if f.default is not dataclasses.MISSING}
+    odd = sorted((set(value) ^ set(hints)) - (optional - set(value)))
     _expect(not odd, where, ", ".join(odd), "exactly the known fields")
-    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in hints})
+    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in value})
 
 
 def _expect(condition: bool, where: str, got: object, expected: str) -> None:  # noqa: FBT001  # an assertion

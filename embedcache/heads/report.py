@@ -70,4 +70,4 @@ class FitReport:
     crossings: tuple[Crossing, ...]
     crossing_count: int
     notes: tuple[str, ...]
-    near_duplicates: NearDuplicates | None = None
+    near_duplicates: NearDuplicates | None

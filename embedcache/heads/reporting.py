@@ -106,6 +106,7 @@ def build_report(
         crossings=cleaned.crossings[:LISTED],
         crossing_count=len(cleaned.crossings),
         notes=prepared.notes + _notes_after(head, choice),
+        near_duplicates=None,
     )
 
 

@@ -63,6 +63,25 @@ def test_other_types_are_refused(field: str, value: object) -> None:
         load_record(Outer, json.dumps(raw).encode())
 
 
+@dataclass(frozen=True)
+class Grown:
+    name: str
+    inner: Inner | None = None
+    count: int = 3
+
+
+def test_records_may_grow() -> None:
+    """A field at its default is not written, and what was written before it came is read."""
+    assert json.loads(dump_record(Grown("a"))) == {"name": "a"}
+    assert load_record(Grown, b'{"name": "a"}') == Grown("a")
+    grown = Grown("a", Inner("b", None), 4)
+    assert load_record(Grown, dump_record(grown)) == grown
+    with pytest.raises(ValueError, match=r"Grown: got 'name'"):
+        load_record(Grown, b'{"count": 3}')
+    with pytest.raises(ValueError, match=r"Grown: got 'other'"):
+        load_record(Grown, b'{"name": "a", "other": 1}')
+
+
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_value_error(data: bytes) -> None:
     """What is not a record is a ValueError, never another exception."""
