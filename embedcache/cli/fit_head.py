@@ -98,7 +98,7 @@ def fit_head(cache: Path | None, *, as_json: bool, quiet: bool, **options: Any) 
     from embedcache.workflows import fit
 
     values = _values(options)
-    path = cache or choose_cache(cache_root(options["cache_dir"]))
+    path = cache or choose_cache(cache_root(options["cache_dir"]), "fit-head")
     with watch(quiet=quiet or as_json) as console:
         if cache is None:
             console.note(f"cache: {path}")

@@ -41,7 +41,7 @@ def inspect(
     from embedcache.store.cache import FeatureCache
     from embedcache.store.catalog import cache_root, choose_cache
 
-    opened = FeatureCache(cache or choose_cache(cache_root(cache_dir)))
+    opened = FeatureCache(cache or choose_cache(cache_root(cache_dir), "inspect"))
     if as_json:
         about = describe_cache(opened)
         if rejects:

@@ -51,7 +51,7 @@ def verify(
     from embedcache.store.catalog import cache_root, choose_cache
     from embedcache.workflows import verify as workflow
 
-    path = cache or choose_cache(cache_root(cache_dir))
+    path = cache or choose_cache(cache_root(cache_dir), "verify")
     repaired = None
     if repair:
         with watch(quiet=quiet or as_json) as console:

@@ -98,8 +98,12 @@ def caches_of_identity(root: Path, identity: Identity) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def choose_cache(root: Path) -> Path:
+def choose_cache(root: Path, command: str) -> Path:
     """The newest cache, if all caches under the root are of one data set.
+
+    Args:
+        root: The cache root.
+        command: For which command, as the error's next step names it.
 
     Raises:
         UsageError: There is none, or there are several data sets.
@@ -118,6 +122,6 @@ def choose_cache(root: Path) -> Path:
             f"{len(datasets)} data sets have caches here; say which cache",
             where=root,
             got=listing,
-            hint=f"name one of them, as in: embedcache fit-head {paths[0]}",
+            hint=f"name one of them, as in: embedcache {command} {paths[0]}",
         )
     return max(paths, key=lambda path: path.stat().st_mtime_ns)

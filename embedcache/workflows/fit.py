@@ -82,7 +82,7 @@ def fit_head(
         StorageError: The run cannot be written.
     """
     if not isinstance(cache, FeatureCache):
-        cache = FeatureCache(cache or choose_cache(cache_root(cache_dir)))
+        cache = FeatureCache(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     problem = problem_of(cache)
     notes: tuple[str, ...] = ()
     if labels is not None:

@@ -76,7 +76,7 @@ def test_only_regular_visible_files_are_caches(tmp_path: Path) -> None:
     (tmp_path / "d" / "folder.h5").mkdir()
     (tmp_path / "d" / "dangling.h5").symlink_to("nowhere")
     assert find_caches(tmp_path) == [wanted]
-    assert choose_cache(tmp_path) == wanted
+    assert choose_cache(tmp_path, "verify") == wanted
 
 
 def test_caches_of_one_identity_come_newest_first(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_without_a_cache_there_is_nothing_to_choose(tmp_path: Path) -> None:
     """An empty root, or none, is a usage error that says how to make a cache."""
     for root in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UsageError, match="no cache yet") as caught:
-            choose_cache(root)
+            choose_cache(root, "verify")
         assert "embedcache extract" in str(caught.value)
 
 
@@ -102,13 +102,14 @@ def test_one_data_set_gives_its_newest_cache(tmp_path: Path) -> None:
     _touch(tmp_path / "d" / "new.h5", 100)
     newest = _touch(tmp_path / "d" / "a.h5", 300)
     _touch(tmp_path / "d" / "old.h5", 200)
-    assert choose_cache(tmp_path) == newest
+    assert choose_cache(tmp_path, "verify") == newest
 
 
 def test_several_data_sets_are_listed(tmp_path: Path) -> None:
     """With several data sets a person has to say which; all caches are listed."""
     paths = [_touch(tmp_path / name / "x.h5", 1) for name in ("a", "b")]
     with pytest.raises(UsageError, match="2 data sets") as caught:
-        choose_cache(tmp_path)
+        choose_cache(tmp_path, "verify")
     assert all(str(path) in str(caught.value) for path in paths)
+    assert f"embedcache verify {paths[0]}" in str(caught.value)
     assert caught.value.exit_code == 2
