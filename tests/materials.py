@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from problems import IDENTITY
 
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.calibrate import calibrate
@@ -13,6 +14,7 @@ from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.report import FitReport
 from embedcache.heads.row_records import ClassRows, RowCounts, Split
+from embedcache.records.feature_source import FeatureSource
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material
@@ -37,9 +39,7 @@ def material(
     report = FitReport(
         format=1,
         dataset="pets-12345678",
-        backbone="fake/mean",
-        identity="1" * 64,
-        content_digest="2" * 64,
+        sources=(FeatureSource("fake/mean", IDENTITY, "2" * 64, 512),),
         model="logreg",
         seed=0,
         dim=512,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.heads.problem import Problem
+from embedcache.records.feature_source import FeatureSource
 from embedcache.records.identity import Identity
 from embedcache.records.strings import Strings
 
@@ -52,8 +53,10 @@ def problem(labels: list[int] | NDArray[np.integer], **changes: Any) -> Problem:
     """A problem with the given labels; `changes` replaces any field."""
     codes = np.asarray(labels, np.int32)
     n = len(codes)
+    features = changes.pop("features", None)
+    features = blobs(codes) if features is None else features
     fields: dict[str, Any] = {
-        "features": blobs(codes),
+        "features": features,
         "labels": codes,
         "classes": tuple(f"class {i}" for i in range(int(codes.max(initial=-1)) + 1)),
         "digests": digests(n),
@@ -61,9 +64,7 @@ def problem(labels: list[int] | NDArray[np.integer], **changes: Any) -> Problem:
         "split": np.zeros(n, np.uint8),
         "group": np.full(n, -1, np.int32),
         "groups": Strings.of([]),
-        "identity": IDENTITY,
-        "backbone": "fake/mean",
-        "content_digest": "c" * 64,
+        "sources": (FeatureSource("fake/mean", IDENTITY, "c" * 64, features.shape[-1]),),
         "dataset": "blobs-12345678",
     }
     return Problem(**{**fields, **changes})

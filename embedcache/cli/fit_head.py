@@ -22,7 +22,7 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
 
 
 @click.command("fit-head")
-@click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), required=False)
+@click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
 @click.option(
     "--model",
     type=click.Choice([*MODEL_NAMES, AUTO]),
@@ -85,12 +85,13 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
 @cache_dir_option
 @runs_dir_option
 @common_options
-def fit_head(cache: Path | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: Any) -> None:
     """Fit a head on CACHE and evaluate it, without the backbone.
 
-    Without CACHE, the newest one. The model's setting is chosen by cross-validation on
-    training rows only; every score comes with its 95 % interval and beside the majority
-    baseline.
+    Without CACHE, the newest one. Several caches, of other backbones or layers, are put
+    side by side: the images that all have, with the labels of the first. The model's
+    setting is chosen by cross-validation on training rows only; every score comes with its
+    95 % interval and beside the majority baseline.
     The head, its report and its rows go to a new folder under runs/.
     """
     from embedcache.heads.json_records import dump_record
@@ -98,12 +99,12 @@ def fit_head(cache: Path | None, *, as_json: bool, quiet: bool, **options: Any) 
     from embedcache.workflows import fit
 
     values = _values(options)
-    path = cache or choose_cache(cache_root(options["cache_dir"]), "fit-head")
+    paths = cache or (choose_cache(cache_root(options["cache_dir"]), "fit-head"),)
     with watch(quiet=quiet or as_json) as console:
-        if cache is None:
-            console.note(f"cache: {path}")
+        if not cache:
+            console.note(f"cache: {paths[0]}")
         run = fit.fit_head(
-            path, values=values, notify=console.note, progress=console.status, **options
+            paths, values=values, notify=console.note, progress=console.status, **options
         )
     if as_json:
         print_json({"run": str(run.path), "report": json.loads(dump_record(run.report))})

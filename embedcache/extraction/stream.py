@@ -32,12 +32,14 @@ class Chunk:
 
     Attributes:
         rows: B rows of the manifest.
+        digests: SHA-256 of the bytes of each.
         features: (B, D) of the stored dtype; zeros where there is a reject.
         rejects: Why a sample has no features, by position in the chunk.
         embedded: How many went through the backbone.
     """
 
     rows: list[int]
+    digests: list[bytes]
     features: NDArray[np.floating]
     rejects: dict[int, Reject]
     embedded: int
@@ -96,4 +98,5 @@ def _embed(
             assert found is not None
             cache, row = found
             features[position] = lookup.caches[cache].rows(np.array([row]))[0]
-    return Chunk([item.row for item in chunk], features, rejects, len(fresh))
+    rows, digests = [item.row for item in chunk], [item.digest for item in chunk]
+    return Chunk(rows, digests, features, rejects, len(fresh))

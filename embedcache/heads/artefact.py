@@ -27,6 +27,7 @@ from embedcache.heads.json_records import dump_record
 from embedcache.heads.logreg import softmax
 from embedcache.heads.tensors import load_tensors, tensor_bytes
 from embedcache.heads.threads import one_thread
+from embedcache.records.feature_source import FeatureSource, joined_name
 from embedcache.records.identity import Identity
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import HEAD, HEAD_TENSORS
@@ -50,9 +51,8 @@ class Head:
         form: What gives raw features logits.
         model: Name of the model, as in `--model`.
         dataset: Name of the data set it was fitted on.
-        backbone: The backbone's name.
-        identity: Of the features that it accepts.
-        content_digest: Of the cache that it was fitted on.
+        sources: Of the features that it accepts: which backbones, in the order of their
+            columns, and which caches it was fitted on.
         chosen: How it came to be.
     """
 
@@ -61,9 +61,7 @@ class Head:
     form: Form
     model: str
     dataset: str
-    backbone: str
-    identity: Identity
-    content_digest: str
+    sources: tuple[FeatureSource, ...]
     chosen: HowChosen
 
     @property
@@ -71,25 +69,43 @@ class Head:
         """D."""
         return self.form.dim
 
-    def check_identity(self, identity: Identity) -> None:
+    @property
+    def backbone(self) -> str:
+        """The backbone's name, or the names of several."""
+        return joined_name(self.sources)
+
+    def check_identity(self, *identities: Identity) -> None:
         """Refuse features of another backbone or of another preprocessing.
+
+        Args:
+            identities: Of the features, one for each of `sources` and in their order.
 
         Raises:
             IdentityMismatchError: With each field that differs.
         """
-        if identity != self.identity:
+        if len(identities) != len(self.sources):
             raise IdentityMismatchError(
-                "these features are not of the backbone that this head was fitted on",
-                got="; ".join(self.identity.differences(identity)),
-                expected=f"{self.backbone}, identity {self.identity.short}",
-                hint="extract with that backbone and those options, "
-                "or fit a head on these features: embedcache fit-head",
+                "this head was fitted on the features of another number of backbones",
+                got=f"features of {len(identities)}",
+                expected=f"{len(self.sources)}: {self.backbone}",
+                hint="give their features side by side, in this order",
             )
+        for source, identity in zip(self.sources, identities, strict=True):
+            if identity != source.identity:
+                raise IdentityMismatchError(
+                    "these features are not of the backbone that this head was fitted on",
+                    got="; ".join(source.identity.differences(identity)),
+                    expected=f"{source.backbone}, identity {source.identity.short}",
+                    hint="extract with that backbone and those options, "
+                    "or fit a head on these features: embedcache fit-head",
+                )
 
     def predict_proba(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Class probabilities, (N, K) float64, for features (N, D).
 
-        A row's result does not depend, in any bit, on the rows that come with it.
+        A head of several sources takes their columns side by side, in the order of
+        `sources`: `np.concatenate([a.X, b.X], axis=1)`. A row's result
+        does not depend, in any bit, on the rows that come with it.
 
         Raises:
             IdentityMismatchError: The features are of another dimension.
@@ -128,9 +144,7 @@ class Head:
             self.unseen,
             self.dim,
             self.dataset,
-            self.backbone,
-            self.identity,
-            self.content_digest,
+            self.sources,
             self.chosen,
             "",
         )
@@ -190,9 +204,7 @@ class Head:
             fitted,
             record.model,
             record.dataset,
-            record.backbone,
-            record.identity,
-            record.content_digest,
+            record.sources,
             record.chosen,
         )
 

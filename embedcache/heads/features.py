@@ -7,14 +7,42 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BLOCK", "Features"]
+from embedcache.heads.side_by_side import SideBySide
+
+__all__ = ["BLOCK", "Features", "Table"]
 
 BLOCK = 4096
 """Rows read and converted at a time."""
+
+
+class Table(Protocol):
+    """What is asked of a feature table, (M, D): an array, or a view such as `SideBySide`."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(M, D)."""
+        ...
+
+    @property
+    def ndim(self) -> int:
+        """2."""
+        ...
+
+    @property
+    def dtype(self) -> Any:
+        """float16, float32 or float64."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, which: NDArray[np.int64], /) -> Any:
+        """A copy of some rows."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +54,11 @@ class Features:
         rows: (N,) int64 into `table`.
     """
 
-    table: NDArray[np.floating]
+    table: Table
     rows: NDArray[np.int64]
 
     @classmethod
-    def of(cls, table: NDArray[np.floating]) -> Features:
+    def of(cls, table: Table) -> Features:
         """All rows of a table."""
         return cls(table, np.arange(len(table)))
 
@@ -42,14 +70,23 @@ class Features:
         """D."""
         return int(self.table.shape[1])
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Number of columns of each source, side by side; D alone where there is one."""
+        return self.table.widths if isinstance(self.table, SideBySide) else (self.dim,)
+
     def take(self, which: NDArray[np.integer]) -> Features:
         """Some of these rows, by position."""
         return Features(self.table, self.rows[which])
 
     def array(self) -> NDArray[np.floating]:
         """All rows in memory, (N, D), float32 where the table is float16."""
-        rows: NDArray[np.floating] = self.table[self.rows]
-        return rows.astype(np.float32) if rows.dtype == np.float16 else rows
+        dtype = np.float32 if self.table.dtype == np.float16 else self.table.dtype
+        rows: NDArray[np.floating] = np.empty((len(self), self.dim), dtype)
+        # By blocks: a second copy of all rows, in the table's dtype, is never there.
+        for at in range(0, len(self), BLOCK):
+            rows[at : at + BLOCK] = self.table[self.rows[at : at + BLOCK]]
+        return rows
 
     def blocks(self, size: int = BLOCK) -> Iterator[tuple[slice, NDArray[np.floating]]]:
         """The rows in order, at most `size` at a time, each block with its place."""

@@ -137,9 +137,7 @@ def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
         made.form,
         choice.model.name,
         problem.dataset,
-        problem.backbone,
-        problem.identity,
-        problem.content_digest,
+        problem.sources,
         HowChosen(
             selection.setting,
             selection.metric,

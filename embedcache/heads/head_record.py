@@ -8,13 +8,13 @@ from pathlib import Path
 from embedcache.errors import CacheInvalidError, FormatVersionError
 from embedcache.heads.forms.index import FORMS
 from embedcache.heads.json_records import dump_record, load_record, read_version
-from embedcache.records.identity import Identity
+from embedcache.records.feature_source import FeatureSource
 from embedcache.runs.files import read_regular
 from embedcache.storage.digests import sha256_hex
 
 __all__ = ["FORMAT", "KIND", "HeadRecord", "HowChosen", "load_head_record"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of `head.json`."""
 
 KIND = "embedcache-head"
@@ -63,9 +63,7 @@ class HeadRecord:
     unseen: tuple[str, ...]
     dim: int
     dataset: str
-    backbone: str
-    identity: Identity
-    content_digest: str
+    sources: tuple[FeatureSource, ...]
     chosen: HowChosen
     tensors_sha256: str
 
@@ -110,6 +108,14 @@ def load_head_record(path: Path) -> HeadRecord:
     if record.form not in FORMS:
         raise CacheInvalidError(
             "a head of an unknown form", where=path, got=record.form, expected=", ".join(FORMS)
+        )
+    widths = [source.dim for source in record.sources]
+    if min(widths, default=0) < 1 or sum(widths) != record.dim:
+        raise CacheInvalidError(
+            "a head whose sources are not its features",
+            where=path,
+            got=f"sources of {widths} columns",
+            expected=f"{record.dim} in all",
         )
     if len(set(names)) < len(names):
         raise CacheInvalidError("a head with two classes of the same name", where=path)

@@ -15,6 +15,7 @@ from embedcache.evaluation.metrics import row_log_loss
 from embedcache.heads.head_record import load_head_record
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.rows import RunRows
+from embedcache.records.feature_source import joined_name
 from embedcache.runs.folder import HEAD
 
 __all__ = ["JudgedRows"]
@@ -27,7 +28,7 @@ class JudgedRows:
     Attributes:
         run: Name of the run's folder.
         model: Kind of head.
-        backbone: The backbone's name.
+        backbone: The backbone's name, or the names of several.
         dataset: Name of the data set.
         digest: (J,) 32 raw bytes each, rising, without repetition.
         label: (J,) names of the classes.
@@ -65,7 +66,7 @@ class JudgedRows:
         return cls(
             folder.name,
             record.model,
-            record.backbone,
+            joined_name(record.sources),
             record.dataset,
             digest[order],
             names[codes],

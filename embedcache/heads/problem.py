@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UnfittableError
-from embedcache.records.identity import Identity
+from embedcache.heads.features import Table
+from embedcache.records.feature_source import FeatureSource, joined_name
 from embedcache.records.strings import Strings
 
 __all__ = ["Problem"]
@@ -22,7 +23,8 @@ class Problem:
     """Features with labels, and where they came from.
 
     Attributes:
-        features: (N, D) float16 or float32, possibly mapped from disk.
+        features: (N, D) float16 or float32, possibly mapped from disk, of several sources
+            side by side.
         labels: (N,) int32 codes into `classes`, −1 for unlabelled.
         classes: K class names.
         digests: (N, 32) uint8, SHA-256 of each image's bytes.
@@ -30,13 +32,11 @@ class Problem:
         split: (N,) uint8 codes into `records.manifest.SPLITS`.
         group: (N,) int32 codes into `groups`, −1 for none.
         groups: Names of the groups.
-        identity: What the features depend on.
-        backbone: The backbone's name.
-        content_digest: Of the cache that the features are from.
+        sources: Where the features are from, in the order of their columns.
         dataset: Name of the data set.
     """
 
-    features: NDArray[np.float16] | NDArray[np.float32]
+    features: Table
     labels: NDArray[np.int32]
     classes: tuple[str, ...]
     digests: NDArray[np.uint8]
@@ -44,13 +44,16 @@ class Problem:
     split: NDArray[np.uint8]
     group: NDArray[np.int32]
     groups: Strings
-    identity: Identity
-    backbone: str
-    content_digest: str
+    sources: tuple[FeatureSource, ...]
     dataset: str
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def backbone(self) -> str:
+        """The backbone's name, or the names of several."""
+        return joined_name(self.sources)
 
     def check(self) -> None:
         """Refuse arrays that do not belong together.

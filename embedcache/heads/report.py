@@ -10,6 +10,7 @@ from embedcache.heads.calibrate import Calibration
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.row_records import ClassRows, Mistake, NearDuplicates, RowCounts, Split
+from embedcache.records.feature_source import FeatureSource, joined_name
 
 __all__ = ["FitReport"]
 
@@ -21,9 +22,7 @@ class FitReport:
     Attributes:
         format: Version of this record.
         dataset: Name of the data set.
-        backbone: Name of the backbone.
-        identity: Digest of the backbone's identity, hexadecimal.
-        content_digest: Of the cache.
+        sources: Where the features are from, in the order of their columns.
         model: Name of the model.
         seed: Of folds and bootstrap.
         dim: Embedding dimension.
@@ -48,9 +47,7 @@ class FitReport:
 
     format: int
     dataset: str
-    backbone: str
-    identity: str
-    content_digest: str
+    sources: tuple[FeatureSource, ...]
     model: str
     seed: int
     dim: int
@@ -71,3 +68,8 @@ class FitReport:
     crossing_count: int
     notes: tuple[str, ...]
     near_duplicates: NearDuplicates | None
+
+    @property
+    def backbone(self) -> str:
+        """The backbone's name, or the names of several."""
+        return joined_name(self.sources)

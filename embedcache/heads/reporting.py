@@ -20,7 +20,7 @@ from embedcache.heads.row_records import ClassRows, Mistake, RowCounts, Split
 
 __all__ = ["FORMAT", "LISTED", "build_report"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of `report.json`."""
 
 LISTED = 100
@@ -57,9 +57,7 @@ def build_report(
     return FitReport(
         format=FORMAT,
         dataset=problem.dataset,
-        backbone=problem.backbone,
-        identity=problem.identity.digest,
-        content_digest=problem.content_digest,
+        sources=problem.sources,
         model=head.model,
         seed=head.chosen.seed,
         dim=head.dim,

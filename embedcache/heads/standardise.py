@@ -31,35 +31,28 @@ class Scaler:
     Attributes:
         mean: (D,) float64.
         scale: (D,) float64: the standard deviation, at least `FLOOR` times the median
-            of those above zero; 1 for a constant feature.
+            of those above zero of the same source; 1 for a constant feature.
     """
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, features: NDArray[np.floating]) -> Scaler:
-        """The scaler of the training rows, (N, D), N ≥ 1."""
-        return cls.of(Features.of(features))
+    def fit(cls, features: NDArray[np.floating], widths: tuple[int, ...] | None = None) -> Scaler:
+        """The scaler of the training rows, (N, D), N ≥ 1.
+
+        Args:
+            features: The rows.
+            widths: Number of columns of each source; None for one source.
+        """
+        mean, deviation, constant = _spread(Features.of(features))
+        return cls(mean, _floored(deviation, constant, widths or (len(mean),)))
 
     @classmethod
     def of(cls, features: Features) -> Scaler:
         """The same of rows that may lie on disk, in two passes."""
-        total, squares = np.zeros(features.dim), np.zeros(features.dim)
-        low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
-        for _, block in features.blocks():
-            total += block.sum(axis=0, dtype=np.float64)
-            np.minimum(low, block.min(axis=0), out=low)
-            np.maximum(high, block.max(axis=0), out=high)
-        mean, constant = total / len(features), low == high
-        for _, block in features.blocks():
-            squares += np.square(block - mean).sum(axis=0)
-        deviation = np.sqrt(squares / len(features))
-        deviation[constant] = 1.0
-        if constant.all():
-            return cls(mean, deviation)
-        floor = FLOOR * np.median(deviation[~constant])
-        return cls(mean, np.where(constant, 1.0, np.maximum(deviation, floor)))
+        mean, deviation, constant = _spread(features)
+        return cls(mean, _floored(deviation, constant, features.widths))
 
     def apply(self, features: NDArray[np.floating], dtype: type[Float]) -> NDArray[Float]:
         """Standardised rows, (N, D) of `dtype`."""
@@ -75,3 +68,32 @@ class Scaler:
         """Weights (K, D) and intercepts (K,) for raw features, from those for scaled ones."""
         raw = weights / self.scale
         return raw, intercept - raw @ self.mean
+
+
+def _spread(
+    features: Features,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Mean, standard deviation and whether it is constant, of each feature, (D,) each."""
+    total, squares = np.zeros(features.dim), np.zeros(features.dim)
+    low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
+    for _, block in features.blocks():
+        total += block.sum(axis=0, dtype=np.float64)
+        np.minimum(low, block.min(axis=0), out=low)
+        np.maximum(high, block.max(axis=0), out=high)
+    mean = total / len(features)
+    for _, block in features.blocks():
+        squares += np.square(block - mean).sum(axis=0)
+    return mean, np.sqrt(squares / len(features)), low == high
+
+
+def _floored(
+    deviation: NDArray[np.float64], constant: NDArray[np.bool_], widths: tuple[int, ...]
+) -> NDArray[np.float64]:
+    """The scale, (D,): each source has a floor of its own, as its features have a size."""
+    scale = np.ones_like(deviation)
+    for end, width in zip(np.cumsum(widths), widths, strict=True):
+        alive = np.arange(end - width, end)[~constant[end - width : end]]
+        if len(alive):
+            floor = FLOOR * np.median(deviation[alive])
+            scale[alive] = np.maximum(deviation[alive], floor)
+    return scale

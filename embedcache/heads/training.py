@@ -27,12 +27,17 @@ class TrainingPart:
         features: (n, D).
         labels: (n,) classes in 0 to K − 1, each at least once.
         dtype: float32 to choose C, float64 for a fit that is kept.
+        widths: Number of columns of each source; None for one source.
     """
 
     def __init__(
-        self, features: NDArray[np.floating], labels: NDArray[np.integer], dtype: type[Float]
+        self,
+        features: NDArray[np.floating],
+        labels: NDArray[np.integer],
+        dtype: type[Float],
+        widths: tuple[int, ...] | None = None,
     ) -> None:
-        self.scaler = Scaler.fit(features)
+        self.scaler = Scaler.fit(features, widths)
         self._labels = labels
         self._rows: NDArray[np.floating] = self.scaler.apply(features, dtype)
         self._basis: NDArray[np.floating] | None = None

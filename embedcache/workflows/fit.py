@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from embedcache.extraction.golden import GoldenClaim
 from embedcache.heads.artefact import Head
 from embedcache.heads.fit import fit
-from embedcache.heads.problem import Problem
 from embedcache.heads.report import FitReport
 from embedcache.runs.folder import CONFIG, PAGE, find_run, publish_run, runs_root
 from embedcache.storage.publish import write_atomic
@@ -21,9 +19,13 @@ from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.openings import count_opening
 from embedcache.workflows.page import run_page
+from embedcache.workflows.problem import side_by_side
 from embedcache.workflows.relabel import relabel
 
-__all__ = ["Run", "fit_head", "load_head", "problem_of"]
+__all__ = ["Run", "fit_head", "load_head"]
+
+
+_Cache = str | Path | FeatureCache
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +44,7 @@ class Run:
 
 
 def fit_head(
-    cache: str | Path | FeatureCache | None = None,
+    cache: _Cache | Sequence[_Cache] | None = None,
     *,
     model: str = "logreg",
     metric: str = "log_loss",
@@ -60,7 +62,9 @@ def fit_head(
     """Fit a head on the cached features and write its run folder.
 
     Args:
-        cache: A cache, or its file; by default the newest one.
+        cache: A cache, or its file; by default the newest one. Of several, each of another
+            backbone, the features of the images that all have are put side by side;
+            labels, splits and groups are those of the first.
         model: `logreg`, `ridge`, `linear-svm`, `lda`, `ncm`, `knn`, `nystroem`, `mlp`,
             `linear-sgd`, or `auto` for the best of them.
         metric: What chooses: `log_loss`, `accuracy` or `balanced_accuracy`.
@@ -77,19 +81,19 @@ def fit_head(
         notify: Told what a person should know before anything is fitted.
 
     Raises:
+        UsageError: The caches have no images in common, or their columns twice.
         UnfittableError: No head can be fitted to this data.
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
-    if not isinstance(cache, FeatureCache):
-        cache = FeatureCache(cache or choose_cache(cache_root(cache_dir), "fit-head"))
-    problem = problem_of(cache)
-    notes: tuple[str, ...] = ()
+    caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
+    problem, notes = side_by_side(caches)
+    root = caches[0].meta.root
     if labels is not None:
-        problem, note = relabel(cache, problem, labels)
-        notes = (note,)
+        problem, note = relabel(problem, labels, root)
+        notes += (note,)
     if keep_duplicates_together:
-        problem = on_one_side(cache, problem)
+        problem = on_one_side(problem, root)
     fitted = fit(
         problem,
         model,
@@ -101,7 +105,7 @@ def fit_head(
         progress=progress,
         notify=notify,
     )
-    fitted = report_near_duplicates(cache, fitted, together=keep_duplicates_together)
+    fitted = report_near_duplicates(problem, root, fitted, together=keep_duplicates_together)
     fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
     fitted = count_opening(runs_root(runs_dir), fitted)
     options = {
@@ -115,14 +119,17 @@ def fit_head(
         "labels": None if labels is None else os.path.abspath(labels),
     }
     config = {
-        "cache": str(cache.path),
+        "caches": [str(each.path) for each in caches],
         "fit": options,
-        "backbone": {"request": cache.meta.request, "golden": GoldenClaim.of(cache).to_json()},
+        "backbones": [
+            {"request": each.meta.request, "golden": GoldenClaim.of(each).to_json()}
+            for each in caches
+        ],
     }
 
     def write(folder: Path) -> None:
         fitted.save(folder)
-        write_atomic(folder / PAGE, run_page(cache, fitted, options))
+        write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
         write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
 
     backbone = slug(problem.backbone)
@@ -140,20 +147,6 @@ def load_head(run: str | os.PathLike[str], runs_dir: Path | None = None) -> Head
     return Head.load(find_run(os.fspath(run), runs_root(runs_dir)))
 
 
-def problem_of(cache: FeatureCache) -> Problem:
-    """A cache's features and labels, as heads see them."""
-    tables: Any = cache.tables
-    return Problem(
-        features=cache.X,
-        labels=tables.labels,
-        classes=cache.classes,
-        digests=tables.sha256,
-        ids=tables.ids,
-        split=tables.split,
-        group=tables.group,
-        groups=tables.groups,
-        identity=cache.identity,
-        backbone=cache.meta.backbone.name,
-        content_digest=cache.content_digest,
-        dataset=cache.path.parent.name,
-    )
+def _opened(cache: _Cache | Sequence[_Cache]) -> tuple[FeatureCache, ...]:
+    given = [cache] if isinstance(cache, (str, Path, FeatureCache)) else cache
+    return tuple(each if isinstance(each, FeatureCache) else FeatureCache(each) for each in given)

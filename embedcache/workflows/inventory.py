@@ -59,9 +59,9 @@ class RunEntry:
     Attributes:
         path: Absolute.
         model: Of its head, empty where that cannot be read.
-        backbone: Name of the backbone whose features it takes.
-        identity: Digest of that backbone's identity.
-        content: Digest of the rows that it was fitted on.
+        backbone: Name of the backbone whose features it takes, or the names of several.
+        identities: Digest of each backbone's identity.
+        contents: Digest of each cache that it was fitted on.
         bytes: Size of the folder.
         state: `ok`, or what is stale or wrong.
     """
@@ -69,8 +69,8 @@ class RunEntry:
     path: Path
     model: str
     backbone: str
-    identity: str
-    content: str
+    identities: tuple[str, ...]
+    contents: tuple[str, ...]
     bytes: int
     state: str
 
@@ -136,18 +136,18 @@ def runs(root: Path, caches: Iterable[CacheEntry]) -> list[RunEntry]:
         try:
             head = Head.load(path)
         except EmbedcacheError as error:
-            entries.append(RunEntry(path, "", "", "", "", _size(path), f"invalid: {error.what}"))
+            entries.append(RunEntry(path, "", "", (), (), _size(path), f"invalid: {error.what}"))
             continue
-        is_fresh = head.content_digest in contents
+        mine = tuple(source.content_digest for source in head.sources)
         entries.append(
             RunEntry(
                 path,
                 head.model,
                 head.backbone,
-                head.identity.digest,
-                head.content_digest,
+                tuple(source.identity.digest for source in head.sources),
+                mine,
                 _size(path),
-                "ok" if is_fresh else "its cache has changed since or is gone",
+                "ok" if contents.issuperset(mine) else "its cache has changed since or is gone",
             )
         )
     return entries
@@ -167,7 +167,7 @@ def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
         for work in sorted(work_folders)
         if not (work / "plan.json").exists() and not _is_young(work)
     ]
-    used = {run.identity for run in runs(runs_root, ())}
+    used = {identity for run in runs(runs_root, ()) for identity in run.identities}
     for path in find_caches(cache_root):
         try:
             cache = FeatureCache(path)

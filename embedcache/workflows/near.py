@@ -1,4 +1,4 @@
-"""Near duplicates among a cache's rows: found by features, confirmed on the pictures."""
+"""Near duplicates among the rows of a problem: found by features, confirmed on the pictures."""
 
 from __future__ import annotations
 
@@ -16,43 +16,49 @@ from embedcache.heads.problem import Problem
 from embedcache.heads.reporting import LISTED
 from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.inputs.pictures import read_picture
-from embedcache.store.cache import FeatureCache
 
 __all__ = ["on_one_side", "pictures_of", "report_near_duplicates"]
 
 
-def pictures_of(cache: FeatureCache) -> Picture:
-    """The picture of each of the cache's rows, while its file is what was embedded."""
-    root = os.fsencode(cache.meta.root)
-    return lambda row: read_picture(os.path.join(root, cache.ids[row]), cache.sha256[row].tobytes())
+def pictures_of(problem: Problem, root: str) -> Picture:
+    """The picture of each row under `root`, while its file is what was embedded."""
+    folder = os.fsencode(root)
+    return lambda row: read_picture(
+        os.path.join(folder, problem.ids[row]), problem.digests[row].tobytes()
+    )
 
 
-def on_one_side(cache: FeatureCache, problem: Problem) -> Problem:
-    """The problem with near duplicates in one group.
+def on_one_side(problem: Problem, root: str) -> Problem:
+    """The problem with near duplicates in one group; its pictures lie under `root`.
 
     Raises:
         UsageError: The source's own split decides the sides.
     """
     labelled = np.flatnonzero(problem.labels >= 0)
-    pairs = near_duplicates(Features(problem.features, labelled), None, pictures_of(cache))
+    pairs = near_duplicates(Features(problem.features, labelled), None, pictures_of(problem, root))
     return keep_together(problem, pairs)
 
 
-def report_near_duplicates(cache: FeatureCache, fitted: Fitted, *, together: bool) -> Fitted:
+def report_near_duplicates(
+    problem: Problem, root: str, fitted: Fitted, *, together: bool
+) -> Fitted:
     """The fit with near duplicates across sides in its report.
 
     Args:
-        cache: Which it was fitted on.
+        problem: Which it was fitted to.
+        root: Where its pictures lie.
         fitted: Head, rows and report.
         together: Whether near duplicates were kept on one side.
     """
     side = fitted.rows.side
     used = np.flatnonzero(side != SIDE_UNUSED)
-    pairs = near_duplicates(Features(cache.X, used), side[used], pictures_of(cache))
+    pairs = near_duplicates(
+        Features(problem.features, used), side[used], pictures_of(problem, root)
+    )
     listed = tuple(
         NearPair(
-            cache.ids.text(int(first)),
-            cache.ids.text(int(second)),
+            problem.ids.text(int(first)),
+            problem.ids.text(int(second)),
             float(cosine),
             float(difference) if np.isfinite(difference) else None,
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embedcache.extraction.environment import environment
 from embedcache.heads.fit import Fitted
+from embedcache.heads.problem import Problem
 from embedcache.heads.report import FitReport
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.page import page
@@ -18,16 +19,19 @@ from embedcache.workflows.near import pictures_of
 __all__ = ["run_page"]
 
 
-def run_page(cache: FeatureCache, fitted: Fitted, options: Mapping[str, Any]) -> bytes:
+def run_page(
+    caches: Sequence[FeatureCache], problem: Problem, fitted: Fitted, options: Mapping[str, Any]
+) -> bytes:
     """The page, UTF-8.
 
     Args:
-        cache: What the head was fitted on.
+        caches: What the head was fitted on.
+        problem: What it was fitted to.
         fitted: The head, its report, and what was predicted of the judged rows.
         options: Of the fit, by name: as `fit_head` takes them.
     """
     judged = fitted.predictions
-    read = pictures_of(cache)
+    read = pictures_of(problem, caches[0].meta.root)
 
     def picture(row: int) -> str | None:
         image = read(row)
@@ -40,10 +44,13 @@ def run_page(cache: FeatureCache, fitted: Fitted, options: Mapping[str, Any]) ->
             labels=fitted.rows.label[judged.row],
             group=judged.group,
             probabilities=judged.probability,
-            ids=cache.ids,
+            ids=problem.ids,
             picture=picture,
-            rejects=cache.rejects,
-            commands=(_extract_command(cache), _fit_command(cache, fitted.report, options)),
+            rejects=caches[0].rejects,
+            commands=(
+                *map(_extract_command, caches),
+                _fit_command(caches, fitted.report, options),
+            ),
             versions=environment(),
         )
     )
@@ -63,8 +70,10 @@ def _extract_command(cache: FeatureCache) -> str:
     return shlex.join(words)
 
 
-def _fit_command(cache: FeatureCache, report: FitReport, options: Mapping[str, Any]) -> str:
-    words = ["embedcache", "fit-head", str(cache.path)]
+def _fit_command(
+    caches: Sequence[FeatureCache], report: FitReport, options: Mapping[str, Any]
+) -> str:
+    words = ["embedcache", "fit-head", *(str(cache.path) for cache in caches)]
     for name, value in options.items():
         if name == "values":
             parameter = next(iter(report.selection.setting), "").lower()

@@ -1,11 +1,10 @@
-"""Classify new images with a run's head, on features of its own backbone.
+"""Classify new images with a run's head, on features of its own backbones.
 
 K is the number of classes.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,26 +13,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.backbones.base import Backbone, BackboneRequest
+from embedcache.backbones.base import Backbone
 from embedcache.datasets.options import SourceOptions
 from embedcache.datasets.source import open_source
-from embedcache.errors import CacheInvalidError, EmbedcacheError
-from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
-from embedcache.extraction.source import BackboneSource
-from embedcache.extraction.stream import embed_stream
-from embedcache.extraction.workplace import index_dir
 from embedcache.heads.artefact import Head
 from embedcache.records.manifest import NO_CODE, Manifest, SourceRecord
 from embedcache.records.strings import Strings
-from embedcache.runs.files import read_regular
-from embedcache.runs.folder import CONFIG, find_run, runs_root
-from embedcache.store.cache import FeatureCache
-from embedcache.store.catalog import cache_root, caches_of_identity
-from embedcache.store.lookup import RowLookup
+from embedcache.runs.folder import find_run, runs_root
+from embedcache.store.catalog import cache_root
+from embedcache.workflows.run_backbones import embed_images, run_backbones
 
 __all__ = ["Prediction", "Predictor", "predict"]
-
-_LARGEST_CONFIG = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +42,7 @@ class Prediction:
 
 
 class Predictor:
-    """A run, ready to classify; its backbone is loaded only if an image is not cached.
+    """A run, ready to classify; its backbones are loaded only if an image is not cached.
 
     Args:
         run: Name or folder of the run.
@@ -61,12 +51,13 @@ class Predictor:
         device: Where to embed.
         batch_size: Images per forward pass.
         workers: Threads that read and decode.
-        backbone: A backbone in memory, for runs that were made with one.
+        backbone: A backbone in memory, for runs that were made with one; of several the
+            list, one for each source of the head.
 
     Raises:
         UsageError: There is no such run.
         CacheInvalidError: It is damaged.
-        IdentityMismatchError: Its backbone is not on this machine any more.
+        IdentityMismatchError: A backbone of it is not on this machine any more.
         DriftError: This environment does not reproduce its features.
     """
 
@@ -79,34 +70,25 @@ class Predictor:
         device: str = "auto",
         batch_size: int | None = None,
         workers: int | None = None,
-        backbone: Backbone | None = None,
+        backbone: Backbone | Sequence[Backbone] | None = None,
     ) -> None:
         self.path = find_run(os.fspath(run), runs_root(runs_dir))
         self.head = Head.load(self.path)
         self._workers = workers
-        root = cache_root(cache_dir)
-        request, claim = _backbone_of(self.path)
-        self._source = BackboneSource(
-            backbone or request,
-            index_dir=index_dir(root),
+        self._backbones = run_backbones(
+            self.path,
+            self.head,
+            cache_root(cache_dir),
             device=device,
             batch_size=batch_size,
+            backbones=_listed(backbone),
         )
-        self.head.check_identity(self._source.spec.identity)
-        self._lookup = RowLookup()
-        claims = [claim]
-        for cache in _reusable(root, self.head):
-            self._lookup.add(cache)
-            claims.append(GoldenClaim.of(cache))
-        keeper = GoldenKeeper(self._source, claims, index_dir(root))
-        self._source.when_loaded(keeper.check_before_embedding)
-        keeper.check_before_reuse()
 
     def predict(self, images: Sequence[str | os.PathLike[str]]) -> Iterator[Prediction]:
         """Classify images, folders of images, or the images of a CSV or Parquet manifest."""
         for name in images:
             manifest = _manifest(Path(name))
-            for chunk in embed_stream(manifest, self._source, self._lookup, self._workers):
+            for chunk in embed_images(manifest, self._backbones, self._workers):
                 probabilities = self.head.predict_proba(chunk.features)
                 for position, row in enumerate(chunk.rows):
                     id_ = manifest.ids[row]
@@ -125,28 +107,10 @@ def predict(
     return list(Predictor(run, **options).predict(images))  # type: ignore[arg-type]  # passed through by name
 
 
-def _backbone_of(run: Path) -> tuple[BackboneRequest, GoldenClaim]:
-    try:
-        config = json.loads(read_regular(run / CONFIG, _LARGEST_CONFIG))["backbone"]
-        claim = GoldenClaim.from_json(config["golden"])
-        request = config["request"] and BackboneRequest.from_json(config["request"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CacheInvalidError(
-            "this run does not say how to load its backbone", where=run / CONFIG, got=error
-        ) from error
-    return request, claim
-
-
-def _reusable(root: Path, head: Head) -> list[FeatureCache]:
-    caches = []
-    for path in caches_of_identity(root, head.identity):
-        try:
-            cache = FeatureCache(path)
-        except EmbedcacheError:
-            continue  # a damaged cache elsewhere costs a forward pass, not an answer
-        if cache.identity == head.identity:
-            caches.append(cache)
-    return caches
+def _listed(backbone: Backbone | Sequence[Backbone] | None) -> Sequence[Backbone]:
+    if backbone is None:
+        return ()
+    return backbone if isinstance(backbone, Sequence) else (backbone,)
 
 
 def _manifest(path: Path) -> Manifest:

@@ -89,3 +89,21 @@ def test_a_cache_that_is_not_there_is_named(cli: Command, empty: Shop, command: 
     assert done.code in (2, 4)
     assert "nothing.h5" in done.err
     assert "next:" in done.err
+
+
+def test_caches_side_by_side(cli: Command, shop: Shop) -> None:
+    """Two sizes of one backbone: the report names both, predict embeds with both."""
+    cli.well("extract", shop.photos, "--image-size", 48, "-q")
+    first, second = sorted(shop.cache_dir.glob("*/*.h5"))
+    report = cli.well("fit-head", first, second, "--c", 0.1, "--json").json["report"]
+    assert [source["dim"] for source in report["sources"]] == [1280, 1280]
+    name = "bundled-efficientnet_lite0-bundled-efficientnet_lite0-logreg-1"
+    (run,) = (path for path in shop.runs_dir.iterdir() if path.name.endswith(name))
+    page = (run / "report.html").read_text()
+    assert page.count("embedcache extract") == 2
+    assert f"embedcache fit-head {first} {second}" in page
+    done = cli.well("predict", run.name, shop.photos / "class0")
+    assert len(done.out.splitlines()) == 5
+    done = cli("fit-head", first, first)
+    assert done.code == 2
+    assert "same backbone" in done.err

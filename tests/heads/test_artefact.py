@@ -20,6 +20,7 @@ from embedcache.errors import (
 from embedcache.heads.artefact import Head
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.head_record import HowChosen
+from embedcache.records.feature_source import FeatureSource
 from embedcache.storage.digests import sha256_hex
 
 RNG = np.random.default_rng(0)
@@ -33,9 +34,7 @@ def head(k: int = 3, d: int = 7) -> Head:
         Linear(rng.normal(size=(k, d)), rng.normal(size=k)),
         "logreg",
         "blobs",
-        "fake/mean",
-        IDENTITY,
-        "c" * 64,
+        (FeatureSource("fake/mean", IDENTITY, "c" * 64, d),),
         HowChosen({"C": 0.1}, "log_loss", 0, 100, True, 12),
     )
 
@@ -48,7 +47,7 @@ def test_a_head_comes_back_as_it_went(tmp_path: Path) -> None:
     again = Head.load(tmp_path)
     assert np.array_equal(first.form.weights, again.form.weights)
     assert np.array_equal(first.form.intercept, again.form.intercept)
-    for name in ("classes", "unseen", "model", "dataset", "backbone", "identity", "chosen"):
+    for name in ("classes", "unseen", "model", "dataset", "sources", "chosen"):
         assert getattr(first, name) == getattr(again, name)
     bytes_before = [(tmp_path / name).read_bytes() for name in sorted(os.listdir(tmp_path))]
     again.save(tmp_path)
@@ -80,6 +79,22 @@ def test_foreign_features_are_refused() -> None:
     assert "interpolation: bilinear → bicubic" in str(caught.value)
     with pytest.raises(IdentityMismatchError, match="dimension"):
         head().predict_proba(np.zeros((2, 8), np.float32))
+
+
+def test_each_source_is_checked_by_itself() -> None:
+    """Features side by side are of these identities in this order, or refused."""
+    early = replace(IDENTITY, layer="early")
+    sources = (
+        FeatureSource("fake/mean", IDENTITY, "c" * 64, 4),
+        FeatureSource("fake/early", early, "d" * 64, 3),
+    )
+    both = replace(head(), sources=sources)
+    both.check_identity(IDENTITY, early)
+    assert both.backbone == "fake/mean + fake/early"
+    with pytest.raises(IdentityMismatchError, match="not of the backbone"):
+        both.check_identity(early, IDENTITY)
+    with pytest.raises(IdentityMismatchError, match="another number of backbones"):
+        both.check_identity(IDENTITY)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -134,8 +149,10 @@ TAMPERINGS: dict[str, Callable[[Path], object]] = {
     "description nested": lambda f: (f / "head.json").write_bytes(b"[" * 100_000),
     "description a list": lambda f: (f / "head.json").write_bytes(b"[]"),
     "unknown field": lambda f: _json(f, lambda v: v.update(code="import os")),
-    "missing field": lambda f: _json(f, lambda v: v.pop("identity")),
-    "identity field missing": lambda f: _json(f, lambda v: v["identity"].pop("mean")),
+    "missing field": lambda f: _json(f, lambda v: v.pop("sources")),
+    "identity field missing": lambda f: _json(f, lambda v: v["sources"][0]["identity"].pop("mean")),
+    "no source": lambda f: _json(f, lambda v: v.update(sources=[])),
+    "source of other columns": lambda f: _json(f, lambda v: v["sources"][0].update(dim=6)),
     "kind": lambda f: _json(f, lambda v: v.update(kind="other")),
     "form unknown": lambda f: _json(f, lambda v: v.update(form="pickle")),
     "form other": lambda f: _json(f, lambda v: v.update(form="layers")),
@@ -150,7 +167,9 @@ TAMPERINGS: dict[str, Callable[[Path], object]] = {
     "class twice": lambda f: _json(f, lambda v: v.update(classes=["a", "a", "b"])),
     "class renamed": lambda f: _json(f, lambda v: v.update(classes=["x", "y", "z"])),
     "class names swapped": lambda f: _json(f, lambda v: v["classes"].reverse()),
-    "identity altered": lambda f: _json(f, lambda v: v["identity"].update(resize="shortest")),
+    "identity altered": lambda f: _json(
+        f, lambda v: v["sources"][0]["identity"].update(resize="shortest")
+    ),
     "C altered": lambda f: _json(f, lambda v: v["chosen"]["setting"].update(C=9.0)),
     "digest altered": lambda f: _json(f, lambda v: v.update(tensors_sha256="0" * 64)),
     "weight bit": lambda f: _flip(f, "head.safetensors", -3),
@@ -233,10 +252,10 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
 def test_newer_heads_are_refused_by_version(tmp_path: Path) -> None:
     """A later format is named, whatever else is in it."""
     head().save(tmp_path)
-    _json(tmp_path, lambda value: value.update(format=3, novelty=[]))
+    _json(tmp_path, lambda value: value.update(format=4, novelty=[]))
     with pytest.raises(FormatVersionError) as caught:
         Head.load(tmp_path)
-    assert "format 3" in str(caught.value)
+    assert "format 4" in str(caught.value)
 
 
 def test_older_heads_are_refused_by_version(tmp_path: Path) -> None:

@@ -159,9 +159,7 @@ def test_duplicates_count_once() -> None:
         data.split[rows],
         data.group[rows],
         data.groups,
-        data.identity,
-        data.backbone,
-        data.content_digest,
+        data.sources,
         data.dataset,
     )
     plain, doubled = fit(data), fit(copied)

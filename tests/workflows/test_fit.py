@@ -20,7 +20,8 @@ from embedcache.runs.folder import (
     list_runs,
 )
 from embedcache.store.cache import FeatureCache
-from embedcache.workflows.fit import fit_head, load_head, problem_of
+from embedcache.workflows.fit import fit_head, load_head
+from embedcache.workflows.problem import problem_of
 
 
 def test_a_run_folder_holds_the_head_its_rows_the_report_and_the_configuration(lab: Lab) -> None:
@@ -46,7 +47,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
     result = lab.extract()
     run = lab.fit(values=(0.1, 1.0), metric="accuracy", seed=3)
     config = json.loads((run.path / CONFIG).read_text())
-    assert config["cache"] == str(result.cache)
+    assert config["caches"] == [str(result.cache)]
     assert config["fit"] == {
         "model": "logreg",
         "metric": "accuracy",
@@ -58,7 +59,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "labels": None,
     }
     golden = FeatureCache(result.cache).meta.golden
-    assert config["backbone"]["golden"]["record"] == golden
+    assert config["backbones"][0]["golden"]["record"] == golden
 
 
 def test_runs_are_named_by_data_set_backbone_model_and_number(lab: Lab) -> None:
@@ -90,7 +91,7 @@ def test_a_head_is_loaded_by_folder_or_by_name(lab: Lab) -> None:
         head = load_head(name, lab.runs_dir)
         np.testing.assert_array_equal(head.predict_proba(cache.X), expected)
         assert head.classes == ("green", "red")
-        assert head.identity == cache.identity
+        assert head.sources[0].identity == cache.identity
 
 
 def test_a_run_that_is_not_there_is_a_usage_error(lab: Lab) -> None:
@@ -122,7 +123,7 @@ def test_heads_see_the_caches_rows(lab: Lab) -> None:
     assert list(problem.ids) == list(cache.ids)
     assert problem.classes == cache.classes
     assert problem.dataset == cache.path.parent.name
-    assert problem.content_digest == cache.content_digest
+    assert problem.sources[0].content_digest == cache.content_digest
 
 
 def test_the_sources_split_is_obeyed(lab: Lab, tmp_path: Path) -> None:

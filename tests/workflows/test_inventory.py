@@ -5,13 +5,17 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from builders import IDENTITY
+from fakes import FakeBackbone
 from hostile import flip
 from lab import RED, Lab, paint
 
 from embedcache.storage.publish import TEMPORARY_MARK
+from embedcache.workflows.fit import fit_head
 from embedcache.workflows.inventory import caches, delete, leftovers, runs
 
 _TWO_HOURS_AGO = time.time() - 7200
@@ -150,3 +154,22 @@ def test_a_cache_is_a_leftover_without_source_and_without_run(lab: Lab) -> None:
     assert leftovers(lab.cache_dir, lab.runs_dir) == []
     delete(found)
     assert not path.exists()
+
+
+def test_a_run_of_two_caches_needs_both(lab: Lab) -> None:
+    """It is stale when one is gone, and keeps the caches of both its backbones."""
+    other = FakeBackbone(replace(IDENTITY, resize_to="4x4", image_size="4x4"))
+    paths = [lab.extract(each).cache for each in (FakeBackbone(), other)]
+    run = fit_head(paths, values=(1.0,), runs_dir=lab.runs_dir)
+    entries = caches(lab.cache_dir)
+    (entry,) = runs(lab.runs_dir, entries)
+    assert entry.state == "ok"
+    assert entry.backbone == "fake/mean + fake/mean"
+    assert len(entry.identities) == len(entry.contents) == 2
+    for missing in entries:
+        kept = [each for each in entries if each is not missing]
+        assert runs(lab.runs_dir, kept)[0].state == "its cache has changed since or is gone"
+    lab.photos.rename(lab.photos.with_name("elsewhere"))
+    assert leftovers(lab.cache_dir, lab.runs_dir) == []
+    shutil.rmtree(run.path)
+    assert len(leftovers(lab.cache_dir, lab.runs_dir)) == 2

@@ -1,9 +1,9 @@
 """New images are classified with a run, on features of its own backbone."""
 
-import dataclasses
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from lab import GREEN, RED, Lab, paint
 
 from embedcache.errors import CacheInvalidError, DriftError, IdentityMismatchError
 from embedcache.runs.folder import CONFIG
-from embedcache.workflows.fit import Run
+from embedcache.store.cache import FeatureCache
+from embedcache.workflows.fit import Run, fit_head
 from embedcache.workflows.predict import predict
 
 
@@ -114,7 +115,7 @@ def test_another_machine_without_drift_is_welcome(lab: Lab, run: Run) -> None:
 
 def test_another_backbone_is_refused_by_field(lab: Lab, run: Run) -> None:
     """The error names what differs."""
-    other = FakeBackbone(dataclasses.replace(IDENTITY, interpolation="bicubic"))
+    other = FakeBackbone(replace(IDENTITY, interpolation="bicubic"))
     with pytest.raises(IdentityMismatchError) as caught:
         lab.predictor(run, other)
     assert caught.value.got == "interpolation: bilinear → bicubic"
@@ -123,7 +124,7 @@ def test_another_backbone_is_refused_by_field(lab: Lab, run: Run) -> None:
 def test_a_run_without_its_backbone_says_so(lab: Lab, run: Run) -> None:
     """A damaged configuration is exit code 4, not a traceback."""
     path = run.path / CONFIG
-    for damage in (b"{", json.dumps({"backbone": {}}).encode(), b'{"backbone": []}'):
+    for damage in (b"{", json.dumps({"backbones": {"a": 1}}).encode(), b'{"backbones": []}'):
         path.write_bytes(damage)
         with pytest.raises(CacheInvalidError, match="does not say how to load its backbone"):
             lab.predictor(run, FakeBackbone())
@@ -136,3 +137,72 @@ def test_a_damaged_cache_costs_forward_passes_and_no_answer(lab: Lab, run: Run) 
     backbone = FakeBackbone()
     assert len(list(lab.predictor(run, backbone).predict([lab.photos]))) == 20
     assert backbone.passes == 20
+
+
+@pytest.fixture
+def pair() -> list[FakeBackbone]:
+    """Two backbones that see different sizes."""
+    return [FakeBackbone(), FakeBackbone(replace(IDENTITY, resize_to="4x4", image_size="4x4"))]
+
+
+def test_several_backbones_embed_side_by_side(
+    lab: Lab, pair: list[FakeBackbone], tmp_path: Path
+) -> None:
+    """Each looks up its own cached rows, and embeds once what it does not know."""
+    caches = [lab.extract(each).cache for each in pair]
+    run = fit_head(caches, values=(1.0,), runs_dir=lab.runs_dir)
+    assert len(json.loads((run.path / CONFIG).read_bytes())["backbones"]) == 2
+    whole = np.concatenate([FeatureCache(path).X for path in caches], axis=1)
+    expected = run.head.predict_proba(whole)
+    fresh = [FakeBackbone(each.identity) for each in pair]
+    found = predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=fresh)
+    assert [each.passes for each in fresh] == [0, 0]
+    ids = [os.path.relpath(os.fsdecode(item.id), lab.photos) for item in found]
+    order = [FeatureCache(caches[0]).ids.texts().index(name) for name in ids]
+    assert np.array_equal([item.probabilities for item in found], expected[order])
+    # Without the second's cache, that one embeds.
+    caches[1].unlink()
+    again = predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=fresh)
+    assert [each.passes for each in fresh] == [0, 20]
+    assert np.array_equal([item.probabilities for item in again], expected[order])
+
+
+def test_what_one_backbone_rejects_is_rejected(
+    lab: Lab, pair: list[FakeBackbone], tmp_path: Path
+) -> None:
+    """The other's features alone are no row, and the neighbours keep theirs."""
+    run = fit_head([lab.extract(each).cache for each in pair], values=(1.0,), runs_dir=lab.runs_dir)
+    new = [paint(tmp_path / f"{seed}.png", GREEN, 700 + seed) for seed in range(2)]
+    new.insert(1, tmp_path / "bad.png")
+    new[1].write_text("no image")
+    fresh = [FakeBackbone(pair[0].identity), FakeBackbone(pair[1].identity, spoil=float("nan"))]
+    found = predict(run.path, new, cache_dir=lab.cache_dir, backbone=fresh)
+    assert [item.probabilities is None for item in found] == [True, True, True]
+    assert "not finite" in found[0].error
+    assert "not an image" in found[1].error
+    fresh[1].spoil = None
+    found = predict(run.path, new, cache_dir=lab.cache_dir, backbone=fresh)
+    assert [item.probabilities is None for item in found] == [False, True, False]
+
+
+def test_a_file_that_changes_between_two_backbones_is_rejected(
+    lab: Lab, pair: list[FakeBackbone], tmp_path: Path
+) -> None:
+    """A row is of one image, never half of one and half of another."""
+    run = fit_head([lab.extract(each).cache for each in pair], values=(1.0,), runs_dir=lab.runs_dir)
+    path = paint(tmp_path / "a.png", GREEN, 801)
+    first = FakeBackbone(pair[0].identity)
+    first.before_batch = lambda _: paint(path, RED, 802)
+    backbones = [first, FakeBackbone(pair[1].identity)]
+    (found,) = predict(run.path, [path], cache_dir=lab.cache_dir, backbone=backbones)
+    assert found.probabilities is None
+    assert "changed while read" in found.error
+
+
+def test_backbones_must_be_the_runs_in_its_order(lab: Lab, pair: list[FakeBackbone]) -> None:
+    """One too few, or another order, is refused by name."""
+    run = fit_head([lab.extract(each).cache for each in pair], values=(1.0,), runs_dir=lab.runs_dir)
+    with pytest.raises(IdentityMismatchError, match="another number"):
+        predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=pair[0])
+    with pytest.raises(IdentityMismatchError, match="not of the backbone"):
+        predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=pair[::-1])

@@ -8,7 +8,7 @@ number of neighbours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,13 +25,24 @@ _ROUNDING = 3e-5
 """More than float32 products of unit vectors are wrong by: 1e-6 at 4,096 dimensions."""
 
 
-def normalised(features: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Rows of length 1, (N, D) float64; a row of zeros stays."""
+def normalised(
+    features: NDArray[np.floating], widths: Sequence[int] | NDArray[np.integer] | None = None
+) -> NDArray[np.float64]:
+    """Rows of length 1, (N, D) float64; a row of zeros stays.
+
+    Args:
+        features: (N, D).
+        widths: Number of columns of each source, None for one source. Each gets an equal
+            part of the length, so that a cosine is the mean of the sources' cosines.
+    """
     rows = features.astype(np.float64)
-    # Not `np.linalg.norm`: BLAS rounds a row by its place.
-    length = np.sqrt(np.square(rows).sum(axis=1, keepdims=True))
-    unit: NDArray[np.float64] = rows / np.where(length > 0, length, 1)
-    return unit
+    widths = [rows.shape[1]] if widths is None else widths
+    for end, width in zip(np.cumsum(widths), widths, strict=True):
+        part = rows[:, end - width : end]
+        # Not `np.linalg.norm`: BLAS rounds a row by its place.
+        length = np.sqrt(len(widths) * np.square(part).sum(axis=1, keepdims=True))
+        part /= np.where(length > 0, length, 1)
+    return rows
 
 
 def nearest(
@@ -105,6 +116,7 @@ class Neighbours:
         neighbours: (1,) int32, k.
         vote_temperature: (1,) float64, of the votes.
         temperature: (1,) float64, of their softmax.
+        widths: (sources,) int32, the number of columns of each; D in all.
     """
 
     rows: NDArray[np.float16]
@@ -112,6 +124,7 @@ class Neighbours:
     neighbours: NDArray[np.int32]
     vote_temperature: NDArray[np.float64]
     temperature: NDArray[np.float64]
+    widths: NDArray[np.int32]
     name: ClassVar[str] = "neighbours"
 
     @property
@@ -126,7 +139,9 @@ class Neighbours:
 
     def logits(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, K)."""
-        index, similarity = nearest(self.rows, normalised(features), int(self.neighbours[0]))
+        index, similarity = nearest(
+            self.rows, normalised(features, self.widths), int(self.neighbours[0])
+        )
         share = np.bincount(self.labels) / len(self.labels)
         logits = votes(self.labels[index], similarity, share, float(self.vote_temperature[0]))
         return logits / self.temperature
@@ -139,6 +154,7 @@ class Neighbours:
             "neighbours": self.neighbours,
             "vote_temperature": self.vote_temperature,
             "temperature": self.temperature,
+            "widths": self.widths,
         }
 
     @classmethod
@@ -150,6 +166,7 @@ class Neighbours:
             "neighbours": ("int32", (1,)),
             "vote_temperature": ("float64", (1,)),
             "temperature": ("float64", (1,)),
+            "widths": ("int32", (None,)),
         }
 
     @classmethod
@@ -157,7 +174,7 @@ class Neighbours:
         """The form, from arrays of `shapes`.
 
         Raises:
-            ValueError: Labels, neighbours or temperatures that cannot be.
+            ValueError: Labels, neighbours, temperatures or widths that cannot be.
         """
         form = cls(
             tensors["rows"],
@@ -165,7 +182,11 @@ class Neighbours:
             tensors["neighbours"],
             tensors["vote_temperature"],
             tensors["temperature"],
+            tensors["widths"],
         )
+        widths = form.widths.tolist()
+        if min(widths, default=0) < 1 or sum(widths) != form.dim:
+            raise ValueError(f"sources of {widths} columns, {form.dim} in all")
         if len(form.labels) != len(form.rows) or not len(form.rows):
             raise ValueError("rows and labels of different lengths")
         # Their range first: a count up to any number is memory without end.

@@ -41,7 +41,9 @@ class Knn(Base):
 
     def fold(self, training: Training, held_out: Features) -> KnnFold:
         """Look up the neighbours when the first k is known."""
-        return KnnFold(_stored(training.features), training.labels, normalised(held_out.array()))
+        features = training.features
+        queries = normalised(held_out.array(), features.widths)
+        return KnnFold(_stored(features), training.labels, queries)
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Store the rows."""
@@ -53,6 +55,7 @@ class Knn(Base):
                 np.array([setting["k"]], np.int32),
                 np.array([setting["vote_temperature"]]),
                 np.array([setting["temperature"]]),
+                np.array(training.features.widths, np.int32),
             )
         )
 
@@ -90,5 +93,5 @@ class KnnFold:
 def _stored(features: Features) -> NDArray[np.float16]:
     stored = np.empty((len(features), features.dim), np.float16)
     for place, block in features.blocks():
-        stored[place] = normalised(block)
+        stored[place] = normalised(block, features.widths)
     return stored

@@ -32,7 +32,7 @@ class Lda(Closed):
             # no spread to tell it by.
             return np.zeros((training.k, training.features.dim)), np.zeros(training.k)
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
         with warnings.catch_warnings():
             # A class of one row has a mean and adds nothing to the covariance.

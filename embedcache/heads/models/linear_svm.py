@@ -33,14 +33,14 @@ class LinearSvm(Base):
     def fold(self, training: Training, held_out: Features) -> SvmFold:
         """Standardise both sides by the training rows."""
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         standardised = scaler.apply(raw, np.float64)
         return SvmFold(standardised, training.labels, scaler.apply(held_out.array(), np.float64))
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to liblinear's tolerance."""
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         solved = _solve(scaler.apply(raw, np.float64), training.labels, setting["C"], _TOLERANCE)
         weights, intercept = scaler.fold(solved.weights, solved.intercept)
         temperature = setting["temperature"]

@@ -32,11 +32,13 @@ class Logreg(Base):
 
     def fold(self, training: Training, held_out: Features) -> SoftmaxFold:
         """Standardise both sides by the training rows."""
-        return SoftmaxFold(training.features.array(), training.labels, held_out.array())
+        features = training.features
+        return SoftmaxFold(features.array(), training.labels, held_out.array(), features.widths)
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to convergence in float64."""
-        return softmax_fit(training.features.array(), training.labels, setting["C"])
+        features = training.features
+        return softmax_fit(features.array(), training.labels, setting["C"], features.widths)
 
 
 class SoftmaxFold:
@@ -47,8 +49,9 @@ class SoftmaxFold:
         features: NDArray[np.floating],
         labels: NDArray[np.integer],
         held_out: NDArray[np.floating],
+        widths: tuple[int, ...] | None = None,
     ) -> None:
-        self._part = TrainingPart(features, labels, np.float32)
+        self._part = TrainingPart(features, labels, np.float32, widths)
         self._held_out = self._part.scaler.apply(held_out, np.float32)
 
     def score(self, setting: Setting, tolerance: float) -> Scored:
@@ -59,8 +62,13 @@ class SoftmaxFold:
         return Scored(fit.logits(self._held_out), fit.converged, fit.iterations)
 
 
-def softmax_fit(features: NDArray[np.floating], labels: NDArray[np.integer], c: float) -> Fit:
-    """A softmax regression of raw features that is kept."""
-    part = TrainingPart(features, labels, np.float64)
+def softmax_fit(
+    features: NDArray[np.floating],
+    labels: NDArray[np.integer],
+    c: float,
+    widths: tuple[int, ...] | None = None,
+) -> Fit:
+    """A softmax regression of raw features, from sources of these widths, that is kept."""
+    part = TrainingPart(features, labels, np.float64, widths)
     fit = part.fit(c, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
     return Fit(Linear(*part.raw_weights(fit)), fit.converged, fit.iterations)

@@ -24,7 +24,7 @@ class Ncm(Closed):
     def solve(self, training: Training) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights (K, D) and intercepts (K,) for raw features."""
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         rows = scaler.apply(raw, np.float64)
         means = np.stack([rows[training.labels == k].mean(axis=0) for k in range(training.k)])
         return scaler.fold(means, -np.square(means).sum(axis=1) / 2)

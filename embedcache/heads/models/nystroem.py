@@ -48,7 +48,7 @@ class Nystroem(Base):
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to convergence, and fold Nyström's normalisation into the weights."""
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         gamma = setting["gamma*D"] / training.features.dim
         with one_thread():
             similar, estimator = _similar(scaler.apply(raw, np.float64), gamma, training.seed)
@@ -74,7 +74,7 @@ class NystroemFold:
         held_out: Features,
     ) -> None:
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         self._rows = scaler.apply(raw, np.float64)
         self._held_out = scaler.apply(held_out.array(), np.float64)
         self._labels, self._seed = training.labels, training.seed

@@ -71,7 +71,7 @@ class Decomposed:
     def of(cls, training: Training) -> Decomposed:
         """Decompose the smaller of XᵀX and XXᵀ."""
         raw = training.features.array()
-        scaler = Scaler.fit(raw)
+        scaler = Scaler.fit(raw, training.features.widths)
         rows = scaler.apply(raw, np.float64)
         n, d = rows.shape
         with one_thread():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from embedcache.heads.report import FitReport
 from embedcache.reports.page import evidence, scores
 from embedcache.reports.page.confusion import confusion
 from embedcache.reports.page.material import Material
@@ -59,8 +60,7 @@ def _pair(*sections: str) -> str:
 def _repeat(material: Material) -> str:
     report = material.report
     facts = [
-        ("backbone's identity", f"<code>{text(report.identity)}</code>"),
-        ("content of the cache", f"<code>{text(report.content_digest)}</code>"),
+        *_sources(report),
         ("seed", text(report.seed)),
         ("solver", _solver(material)),
         ("versions", ", ".join(f"{text(n)} {text(v)}" for n, v in material.versions.items())),
@@ -71,6 +71,18 @@ def _repeat(material: Material) -> str:
         f"<pre>{commands}</pre>",
         table(["", ""], ([name, value] for name, value in facts)),
     )
+
+
+def _sources(report: FitReport) -> list[tuple[str, str]]:
+    """Identity and content; with the backbone's name where there are several."""
+    facts = []
+    for source in report.sources:
+        of = f" of {text(source.backbone)}" if len(report.sources) > 1 else ""
+        facts += [
+            (f"backbone's identity{of}", f"<code>{source.identity.digest}</code>"),
+            (f"content of the cache{of}", f"<code>{text(source.content_digest)}</code>"),
+        ]
+    return facts
 
 
 def _solver(material: Material) -> str:

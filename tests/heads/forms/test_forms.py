@@ -13,6 +13,7 @@ from embedcache.heads.forms.layers import Layers
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.forms.neighbours import Neighbours, normalised
 from embedcache.heads.head_record import HowChosen
+from embedcache.records.feature_source import FeatureSource
 
 K, D = 3, 37
 
@@ -39,12 +40,14 @@ def make(name: str) -> Form:
         np.array([5], np.int32),
         np.array([0.1]),
         np.array([0.7]),
+        np.array([30, 7], np.int32),
     )
 
 
 def head(form: Form) -> Head:
     chosen = HowChosen({}, "log_loss", 0, 50, True, 0)
-    return Head(("a", "b", "c"), (), form, "any", "blobs", "fake/mean", IDENTITY, "c" * 64, chosen)
+    sources = (FeatureSource("fake/mean", IDENTITY, "c" * 64, D),)
+    return Head(("a", "b", "c"), (), form, "any", "blobs", sources, chosen)
 
 
 @pytest.mark.parametrize("name", FORMS)
@@ -85,6 +88,7 @@ CONTRADICTIONS = {
         "neighbours": np.array([51], np.int32),
         "vote_temperature": np.array([0.0]),
         "temperature": np.array([0.0]),
+        "widths": np.array([30, 8], np.int32),
     },
 }
 

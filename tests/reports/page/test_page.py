@@ -101,7 +101,8 @@ def test_hostile_names_are_only_text() -> None:
     plain = materials.material()
     classes = (name + "1", name + "2", name + "3")
     hostile = materials.material(classes)
-    report = replace(hostile.report, dataset=name, backbone=name, model=name, notes=(name,))
+    sources = (replace(hostile.report.sources[0], backbone=name),) * 2
+    report = replace(hostile.report, dataset=name, sources=sources, model=name, notes=(name,))
     raw = name.encode("utf-8", "surrogateescape")
     found = _read(
         replace(
