@@ -27,8 +27,10 @@ __all__ = [
     "is_temporary",
     "make_dir",
     "publish",
+    "publishing",
     "storage_errors",
     "temporary_path",
+    "write_at",
     "write_atomic",
 ]
 
@@ -178,19 +180,44 @@ def fsync_dir(path: Path) -> None:
             os.close(descriptor)
 
 
+@contextlib.contextmanager
+def publishing(target: Path, *, needed: int | None = None) -> Iterator[int]:
+    """A descriptor to write to: when the block ends well its content is `target`'s.
+
+    Args:
+        target: What is replaced, whole or not at all.
+        needed: Bytes that will be written, for the message of a full disk.
+
+    Raises:
+        StorageError: The disk is full or the folder is not writable.
+    """
+    descriptor, temporary = create_temporary(target)
+    try:
+        yield descriptor
+        with storage_errors(target, needed=needed):
+            os.fsync(descriptor)
+        publish(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at an offset in bytes: the system may take it in parts."""
+    left = memoryview(data)
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written
+
+
 def write_atomic(path: Path, data: bytes) -> None:
     """Publish `data` under `path`, replacing what was there.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
     """
-    descriptor, temporary = create_temporary(path)
-    try:
-        with storage_errors(path, needed=len(data)), os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    size = len(data)
+    with publishing(path, needed=size) as descriptor, storage_errors(path, needed=size):
+        write_at(descriptor, data, 0)

@@ -14,12 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.storage.digests import block_sum
-from embedcache.storage.publish import (
-    check_free_space,
-    create_temporary,
-    publish,
-    storage_errors,
-)
+from embedcache.storage.publish import check_free_space, publishing, storage_errors, write_at
 from embedcache.store.contents import CacheMeta, RowTables
 from embedcache.store.layout import TABLES, build_skeleton, rows_per_block
 
@@ -65,33 +60,27 @@ def write_cache(
 
     skeleton = build_skeleton(shapes, 0)
     check_free_space(target.parent, skeleton.size)
-    descriptor, temporary = create_temporary(target)
-    try:
-        with storage_errors(target, needed=skeleton.size):
-            _allocate(descriptor, skeleton.size)
-            sums = []
-            position = skeleton.offsets.get("features", 0)
-            for index, block in enumerate(_regroup(features, block_rows, (count, dim), dtype)):
-                sums.append(block_sum("features", index, block))
-                _write_at(descriptor, block, position)
-                position += block.nbytes
-            sums += [block_sum(path, 0, arrays[path]) for path in named]
-            checksums = np.array(sums, "<u8")
-            final = meta.with_layout(count, block_rows, content_digest(checksums)).to_bytes()
-            arrays["meta"], arrays["checksums"] = np.frombuffer(final, np.uint8), checksums
-            for path in (*named, "meta", "checksums"):
-                if path in skeleton.offsets:
-                    _write_at(descriptor, arrays[path], skeleton.offsets[path])
-            total = block_sum("meta+checksums", 0, final + checksums.tobytes())
-            for offset, chunk in build_skeleton(shapes, total).extents:
-                _write_at(descriptor, np.frombuffer(chunk, np.uint8), offset)
-            os.fsync(descriptor)
-        publish(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
+    with (
+        publishing(target, needed=skeleton.size) as descriptor,
+        storage_errors(target, needed=skeleton.size),
+    ):
+        _allocate(descriptor, skeleton.size)
+        sums = []
+        position = skeleton.offsets.get("features", 0)
+        for index, block in enumerate(_regroup(features, block_rows, (count, dim), dtype)):
+            sums.append(block_sum("features", index, block))
+            _write_array(descriptor, block, position)
+            position += block.nbytes
+        sums += [block_sum(path, 0, arrays[path]) for path in named]
+        checksums = np.array(sums, "<u8")
+        final = meta.with_layout(count, block_rows, content_digest(checksums)).to_bytes()
+        arrays["meta"], arrays["checksums"] = np.frombuffer(final, np.uint8), checksums
+        for path in (*named, "meta", "checksums"):
+            if path in skeleton.offsets:
+                _write_array(descriptor, arrays[path], skeleton.offsets[path])
+        total = block_sum("meta+checksums", 0, final + checksums.tobytes())
+        for offset, chunk in build_skeleton(shapes, total).extents:
+            write_at(descriptor, chunk, offset)
 
 
 def _allocate(descriptor: int, size: int) -> None:
@@ -102,11 +91,8 @@ def _allocate(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def _write_at(descriptor: int, array: NDArray[np.generic], offset: int) -> None:
-    data = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-    while data:
-        written = os.pwrite(descriptor, data, offset)
-        data, offset = data[written:], offset + written
+def _write_array(descriptor: int, array: NDArray[np.generic], offset: int) -> None:
+    write_at(descriptor, np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, offset)
 
 
 def _regroup(
