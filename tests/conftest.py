@@ -1,6 +1,20 @@
-"""Make the test helpers importable by name from every folder of tests."""
+"""Make the test helpers importable by name from every folder of tests; fixtures of several."""
 
 import sys
 from pathlib import Path
 
+import pytest
+
 sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs of eight images, two batches of the fake backbone's four."""
+    monkeypatch.setattr("embedcache.extraction.plan._LEAST_ROWS", 8)
+
+
+@pytest.fixture
+def fixed_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of equal content are equal byte by byte."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")

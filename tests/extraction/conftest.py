@@ -30,18 +30,6 @@ def settled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def small_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of eight images, two batches of the fake backbone's four."""
-    monkeypatch.setattr("embedcache.extraction.plan._LEAST_ROWS", 8)
-
-
-@pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Feature blocks of 48 bytes: four rows of six float16 features."""
     monkeypatch.setattr("embedcache.store.layout._BLOCK_BYTES", 48)
-
-
-@pytest.fixture
-def fixed_date(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files of equal content are equal byte by byte."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
