@@ -117,6 +117,22 @@ def clip_model(folder: Path) -> SmallModel:
     )
 
 
+def talking_clip_model(folder: Path) -> SmallModel:
+    """The same with the vocabulary of open_clip's own tokenizer, `talking-clip`."""
+    config = folder / "configs" / "talking-clip.json"
+    config.parent.mkdir(exist_ok=True)
+    text = {"context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+    config.write_text(json.dumps({**CLIP_CONFIG, "text_cfg": text}))
+    open_clip.add_model_config(config)
+    torch.manual_seed(4)
+    model, _, transform = open_clip.create_model_and_transforms("talking-clip")
+    path = save(model, folder / "talking-clip.safetensors")
+    model.eval()
+    return SmallModel(
+        BackboneRequest("open_clip/talking-clip", path), model, model.encode_image, transform
+    )
+
+
 def sample_images() -> list[bytes]:
     """Encoded images of several sizes, aspects and formats."""
     images = [golden_bytes()]

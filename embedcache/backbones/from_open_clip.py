@@ -7,10 +7,8 @@ gives it, not normalised to unit length.
 from __future__ import annotations
 
 import importlib.metadata
-import logging
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,17 +17,28 @@ from torch import Tensor, nn
 
 from embedcache.backbones.architecture import Architecture, Sketch
 from embedcache.backbones.base import BackboneRequest
+from embedcache.backbones.hush import hushed
 from embedcache.backbones.names import BackboneName, unknown_model, unknown_weights
 from embedcache.backbones.published import find_hub_file, find_url_file, hub_file, url_file
 from embedcache.backbones.transforms import read_transform
 from embedcache.backbones.weights import load_tower, read_weights, weights_digest
 from embedcache.errors import BackboneError
 
-__all__ = ["build", "image_tower", "is_local", "known_names", "resolve_quickgelu", "sketch"]
+__all__ = [
+    "PREFIX",
+    "build",
+    "fetch",
+    "image_tower",
+    "is_local",
+    "known_names",
+    "published_config",
+    "resolve_quickgelu",
+    "sketch",
+]
 
 _DEFAULT_FILE = "open_clip_pytorch_model.bin"
 _SAFE_FILE = "open_clip_model.safetensors"
-_PREFIX = "visual."
+PREFIX = "visual."
 """Of the image tower in a state dict of the whole model."""
 
 _URL_FOLDER = Path("~/.cache/clip")
@@ -53,7 +62,7 @@ def known_names() -> list[str]:
 def is_local(name: BackboneName) -> bool:
     """Whether the published weights are on this machine."""
     model, tag = resolve_quickgelu(name)
-    config = _published_config(model, tag)
+    config = published_config(model, tag)
     repo, files = _hub_files(config)
     if repo:
         return find_hub_file(repo, files) is not None
@@ -74,8 +83,8 @@ def build(name: BackboneName, request: BackboneRequest) -> Architecture:
             got=f"--pooling {request.pooling}",
         )
     model, tag = resolve_quickgelu(name, needs_tag=request.weights is None)
-    config = _published_config(model, tag) if tag else {}
-    state, file = read_weights(request.weights or _fetch(config))
+    config = published_config(model, tag) if tag else {}
+    state, file = read_weights(request.weights or fetch(config))
     tower = image_tower(model, state, where=file.path)
     digest = weights_digest(tower)  # before resampling, whose rounding depends on the machine
     if request.image_size is not None:
@@ -104,7 +113,7 @@ def sketch(name: BackboneName) -> Sketch:
     model, tag = resolve_quickgelu(name)
     with torch.device("meta"):
         tower = _only_embedding(_create(model, device="meta").visual)
-    return Sketch(tower, read_transform(_transform(tower, _published_config(model, tag))), "")
+    return Sketch(tower, read_transform(_transform(tower, published_config(model, tag))), "")
 
 
 def resolve_quickgelu(name: BackboneName, *, needs_tag: bool = True) -> tuple[str, str | None]:
@@ -127,7 +136,7 @@ def resolve_quickgelu(name: BackboneName, *, needs_tag: bool = True) -> tuple[st
     if tag not in open_clip.list_pretrained_tags_by_model(name.model):
         known = [item for item in known_names() if item.startswith(f"open_clip/{name.model}:")]
         raise unknown_weights(name, known)
-    config = _published_config(name.model, tag)
+    config = published_config(name.model, tag)
     trained_with = config.get("quick_gelu", False)
     built_with = open_clip.get_model_config(name.model).get("quick_gelu", False)
     other = f"{name.model}-quickgelu"
@@ -151,8 +160,8 @@ def image_tower(model: str, state: Mapping[str, Tensor], *, where: object) -> nn
 
     whole = _create(model)
     state = open_clip.factory.convert_state_dict(whole, dict(state))
-    if any(key.startswith(_PREFIX) for key in state):
-        state = {k.removeprefix(_PREFIX): v for k, v in state.items() if k.startswith(_PREFIX)}
+    if any(key.startswith(PREFIX) for key in state):
+        state = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
     load_tower(whole.visual, state, where=where)
     return _only_embedding(whole.visual)
 
@@ -166,9 +175,9 @@ def _resize(model: str, tower: Any, image_size: int) -> nn.Module:
             tower.set_input_size(image_size)
             return cast("nn.Module", tower)
         whole = _create(model, force_image_size=image_size)
-        state = {f"{_PREFIX}{key}": value for key, value in tower.state_dict().items()}
+        state = {f"{PREFIX}{key}": value for key, value in tower.state_dict().items()}
         resize_pos_embed(state, whole)
-        state = {key.removeprefix(_PREFIX): value for key, value in state.items()}
+        state = {key.removeprefix(PREFIX): value for key, value in state.items()}
         load_tower(whole.visual, state, where=model)
     except _REFUSALS as error:
         raise BackboneError(
@@ -186,7 +195,7 @@ def _create(model: str, **arguments: Any) -> Any:
 
     if "multimodal_cfg" in open_clip.get_model_config(model):
         arguments["multimodal_cfg"] = _SMALL_TEXT
-    with _quiet():
+    with hushed():
         return open_clip.create_model(model, load_weights=False, text_cfg=_SMALL_TEXT, **arguments)
 
 
@@ -204,14 +213,20 @@ def _transform(tower: Any, config: Mapping[str, Any]) -> Any:
     return image_transform_v2(PreprocessCfg(**merged), is_train=False)
 
 
-def _published_config(model: str, tag: str | None) -> dict[str, Any]:
+def published_config(model: str, tag: str | None) -> dict[str, Any]:
+    """Where published weights lie, and how they were trained, in open_clip's words."""
     from open_clip.pretrained import get_pretrained_cfg
 
     config: dict[str, Any] = get_pretrained_cfg(model, tag)
     return config
 
 
-def _fetch(config: Mapping[str, Any]) -> Path:
+def fetch(config: Mapping[str, Any]) -> Path:
+    """The file of published weights, downloaded if need be.
+
+    Raises:
+        WeightsUnavailableError: It is not here and cannot be fetched.
+    """
     repo, files = _hub_files(config)
     return hub_file(repo, files) if repo else url_file(config["url"], _URL_FOLDER.expanduser())
 
@@ -223,23 +238,3 @@ def _hub_files(config: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         return repo, (_SAFE_FILE, _DEFAULT_FILE)
     stem, suffix = os.path.splitext(file)
     return repo, (f"{stem}.safetensors", file) if suffix in {".bin", ".pth"} else (file,)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep open_clip from warning that it loads no weights: we do, later.
-
-    It logs by `logging.warning`, which would install a handler where there is none.
-    """
-    root, silent = logging.getLogger(), logging.NullHandler()
-    root.addFilter(_is_not_about_weights)
-    root.addHandler(silent)
-    try:
-        yield
-    finally:
-        root.removeHandler(silent)
-        root.removeFilter(_is_not_about_weights)
-
-
-def _is_not_about_weights(record: logging.LogRecord) -> bool:
-    return "No pretrained weights loaded" not in record.getMessage()

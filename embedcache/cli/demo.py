@@ -87,6 +87,7 @@ def _comparison(run: Run) -> str:
     """The score beside the published ones."""
     from embedcache.workflows.demo import PUBLISHED
 
+    assert run.report is not None
     accuracy = run.report.evaluation.score("accuracy")
     assert accuracy.value is not None
     assert accuracy.interval is not None

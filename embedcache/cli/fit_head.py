@@ -11,7 +11,7 @@ import click
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
 from embedcache.errors import UsageError
-from embedcache.heads.names import AUTO, MODEL_NAMES
+from embedcache.heads.names import AUTO, MODEL_NAMES, ZERO_SHOT
 
 if TYPE_CHECKING:
     from embedcache.workflows.fit import Run
@@ -25,13 +25,14 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
 @click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), nargs=-1)
 @click.option(
     "--model",
-    type=click.Choice([*MODEL_NAMES, AUTO]),
+    type=click.Choice([*MODEL_NAMES, ZERO_SHOT, AUTO]),
     default="logreg",
     show_default=True,
     help="logreg: multinomial logistic regression with an L2 penalty. ridge: least squares. "
     "lda: discriminant analysis, shrunken. ncm: nearest class mean. knn: neighbours by cosine. "
     "nystroem: approximate RBF kernel. mlp: one hidden layer. linear-sgd: logistic regression "
-    "in minibatches, for features larger than memory. auto: the best of them out of fold.",
+    "in minibatches, for features larger than memory. zero-shot: class names by the text tower "
+    "of an open_clip backbone, without labels. auto: the best of the fitted ones out of fold.",
 )
 @click.option(
     "--metric",
@@ -82,6 +83,23 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Fit the labels of this CSV (columns id or path, and label), not the cache's own.",
 )
+@click.option(
+    "--classes",
+    metavar="NAMES",
+    help="Of zero-shot: cat,dog or a file of names, one on each line.  [default: the labels']",
+)
+@click.option(
+    "--prompt",
+    "prompts",
+    metavar="TEMPLATE",
+    multiple=True,
+    help="Of zero-shot: 'a photo of a {}.' (repeatable: averaged).  [default: seven of CLIP's]",
+)
+@click.option(
+    "--weights",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Of zero-shot: local file of the whole model.  [default: what extract took]",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options
@@ -99,6 +117,7 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
     from embedcache.workflows import fit
 
     values = _values(options)
+    options["prompts"] = options["prompts"] or None
     paths = cache or (choose_cache(cache_root(options["cache_dir"]), "fit-head"),)
     with watch(quiet=quiet or as_json) as console:
         if not cache:
@@ -107,7 +126,8 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
             paths, values=values, notify=console.note, progress=console.status, **options
         )
     if as_json:
-        print_json({"run": str(run.path), "report": json.loads(dump_record(run.report))})
+        report = run.report and json.loads(dump_record(run.report))
+        print_json({"run": str(run.path), "report": report})
         return
     click.echo(run_text(run, options["runs_dir"]))
 
@@ -118,13 +138,20 @@ def run_text(run: Run, runs_dir: Path | None) -> str:
     from embedcache.runs.folder import PAGE
 
     name = run.path.name if runs_dir is None else shown(run.path)
-    lines = [
-        fit_text(run.report),
-        f"run:     {shown(run.path)}",
-        f"report:  {shown(run.path / PAGE)}",
-        f"next:    embedcache predict {name} IMAGES…",
-    ]
-    return "\n".join(lines)
+    if run.report is None:
+        lines = [
+            f"{run.head.model} head of {len(run.head.classes):,} classes",
+            "no labelled rows: no score",
+            "",
+            f"run:     {shown(run.path)}",
+        ]
+    else:
+        lines = [
+            fit_text(run.report),
+            f"run:     {shown(run.path)}",
+            f"report:  {shown(run.path / PAGE)}",
+        ]
+    return "\n".join([*lines, f"next:    embedcache predict {name} IMAGES…"])
 
 
 def _values(options: dict[str, Any]) -> tuple[float, ...] | None:
@@ -136,7 +163,7 @@ def _values(options: dict[str, Any]) -> tuple[float, ...] | None:
     if not given:
         return None
     model = options["model"]
-    ladders = MODELS[model].ladders if model != AUTO else ()
+    ladders = MODELS[model].ladders if model in MODELS else ()
     owned = {ladder.parameter.lower() for ladder in ladders if ladder.parameter}
     for name in given:
         if name not in owned:

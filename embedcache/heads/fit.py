@@ -33,7 +33,7 @@ from embedcache.heads.selection import Progress
 from embedcache.runs.folder import REPORT
 from embedcache.storage.publish import write_atomic
 
-__all__ = ["ON_CONFLICT", "Fitted", "fit"]
+__all__ = ["ON_CONFLICT", "Fitted", "fit", "fitted_of"]
 
 ON_CONFLICT = ("error", "drop")
 
@@ -125,7 +125,29 @@ def fit(
         probabilities = np.zeros((len(prepared.judged), prepared.judged_k))
         probabilities[:, : prepared.k] = answers(made.form, prepared.features(prepared.judged))
         fold_choices = ()
-    report = build_report(prepared, head, choice, probabilities, fold_choices, abstain_precision)
+    report = build_report(
+        prepared,
+        head,
+        choice.selected.record,
+        choice.leaderboard,
+        probabilities,
+        fold_choices,
+        abstain_precision,
+    )
+    return fitted_of(prepared, head, probabilities, report)
+
+
+def fitted_of(
+    prepared: Prepared, head: Head, probabilities: NDArray[np.float64], report: FitReport
+) -> Fitted:
+    """All that a run keeps, from the pieces of a fit.
+
+    Args:
+        prepared: Rows, classes and sides.
+        head: The head that is shipped.
+        probabilities: (J, K) of the J judged rows.
+        report: On them.
+    """
     return Fitted(head, _run_rows(prepared), _predictions(prepared, probabilities), report)
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.errors import UsageError
 from embedcache.evaluation.metrics import row_log_loss
+from embedcache.evaluation.splits import SIDE_UNUSED
 from embedcache.heads.head_record import load_head_record
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.rows import RunRows
@@ -52,10 +54,17 @@ class JudgedRows:
         """Read a run's files, which may come from anybody.
 
         Raises:
+            UsageError: No row was judged.
             CacheInvalidError: One is damaged or missing.
         """
         record = load_head_record(folder / HEAD)
         rows = RunRows.load(folder)
+        if (rows.side == SIDE_UNUSED).all():
+            raise UsageError(
+                "a run without labelled rows has nothing to compare",
+                where=folder,
+                hint="fit it again on labelled images, or with --labels FILE",
+            )
         found = Predictions.load(folder, rows)
         digest = np.ascontiguousarray(rows.digest[found.row]).view("V32").ravel()
         # `np.unique` on raw bytes: an image is judged once in a run.

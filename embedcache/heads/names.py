@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "MODEL_NAMES"]
+__all__ = ["AUTO", "MODEL_NAMES", "ZERO_SHOT"]
 
 AUTO = "auto"
 """Stands for the best of the models that are sensible for the data."""
+
+ZERO_SHOT = "zero-shot"
+"""Class names alone, by the text tower of the backbone: nothing is fitted."""
 
 MODEL_NAMES = (
     "logreg",

@@ -18,7 +18,7 @@ from embedcache.heads.cleaning import Cleaned, clean
 from embedcache.heads.features import Features
 from embedcache.heads.problem import Problem
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "check_finite", "prepare"]
 
 _BLOCK = 4096  # rows looked at together
 
@@ -98,7 +98,7 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
             expected="two classes with two rows each, or more",
             hint="label the data and run extract again: labels alone embed nothing",
         )
-    _check_finite(problem, rows)
+    check_finite(problem, rows)
     compact = np.unique(problem.labels[rows], return_inverse=True)[1]
     _check_fittable(problem, rows, compact, problem.group[rows])
     protocol = choose_protocol(
@@ -133,7 +133,12 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
     )
 
 
-def _check_finite(problem: Problem, rows: NDArray[np.int64]) -> None:
+def check_finite(problem: Problem, rows: NDArray[np.int64]) -> None:
+    """Refuse rows with features that are not finite numbers.
+
+    Raises:
+        UnfittableError: It names the first one.
+    """
     for at in range(0, len(rows), _BLOCK):
         block = rows[at : at + _BLOCK]
         finite = np.isfinite(problem.features[block]).all(axis=1)

@@ -13,6 +13,7 @@ from embedcache.evaluation.abstention import choose_threshold
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.artefact import Head
 from embedcache.heads.calibrate import calibrate
+from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.leaderboard import Choice
 from embedcache.heads.prepare import Prepared
 from embedcache.heads.report import FitReport
@@ -32,7 +33,8 @@ _MISTAKES = 20
 def build_report(
     prepared: Prepared,
     head: Head,
-    choice: Choice,
+    selection: SelectionRecord,
+    leaderboard: Leaderboard | None,
     probabilities: NDArray[np.float64],
     fold_choices: tuple[Choice, ...],
     abstain_precision: float | None,
@@ -42,7 +44,8 @@ def build_report(
     Args:
         prepared: Rows, classes and sides.
         head: The head that is shipped.
-        choice: How its model and setting were chosen.
+        selection: How its setting was chosen.
+        leaderboard: How its model was chosen; None where it was given.
         probabilities: (J, K) of the judged rows, by heads that had not seen them.
         fold_choices: Of each outer fold; empty for a hold-out.
         abstain_precision: Wanted of the rows that get an answer; None for no threshold.
@@ -53,6 +56,7 @@ def build_report(
     classes = prepared.classes[:k]
     train = np.bincount(prepared.labels[prepared.train], minlength=k)
     seen = np.bincount(labels, minlength=k)
+    shares = train if train.any() else seen
     problem, cleaned, protocol = prepared.problem, prepared.cleaned, prepared.protocol
     return FitReport(
         format=FORMAT,
@@ -85,13 +89,14 @@ def build_report(
             tuple(each.selected.record.setting for each in fold_choices),
             0 if protocol.is_cross_validation else 1,
         ),
-        selection=choice.selected.record,
-        leaderboard=choice.leaderboard,
+        selection=selection,
+        leaderboard=leaderboard,
         evaluation=evaluate(
             labels,
             probabilities,
             classes,
-            train / train.sum(),
+            # Where nothing is fitted, the judged rows tell which class is the majority.
+            shares / shares.sum(),
             group,
             seed=head.chosen.seed,
         ),
@@ -103,7 +108,7 @@ def build_report(
         conflicts=cleaned.conflicts[:LISTED],
         crossings=cleaned.crossings[:LISTED],
         crossing_count=len(cleaned.crossings),
-        notes=prepared.notes + _notes_after(head, choice),
+        notes=prepared.notes + _notes_after(head, selection, leaderboard),
         near_duplicates=None,
     )
 
@@ -126,22 +131,23 @@ def _mistakes(
     )
 
 
-def _notes_after(head: Head, choice: Choice) -> tuple[str, ...]:
+def _notes_after(
+    head: Head, selection: SelectionRecord, leaderboard: Leaderboard | None
+) -> tuple[str, ...]:
     notes = []
     if not head.chosen.converged:
         notes.append(
             f"the solver did not converge in {head.chosen.iterations} iterations: "
             "the head is usable but not the optimum"
         )
-    selection = choice.selected.record
     if selection.on_edge:
         parameter, value = next(iter(selection.best.items()))
         notes.append(
             f"the best {parameter}, {value:.3g}, is at the end of the grid: "
             "one beyond it may be better"
         )
-    if choice.leaderboard is not None:
-        winner, *others = choice.leaderboard.contenders
+    if leaderboard is not None:
+        winner, *others = leaderboard.contenders
         close = [each.model for each in others if each.low <= 0]
         if close:
             notes.append(

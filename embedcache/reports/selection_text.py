@@ -31,6 +31,8 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         lines += _wrapped(f"choice of each outer fold: {each}", width)
     else:
         lines += _wrapped(_openings(split.test_openings), width)
+    if not report.rows.train:
+        return [*lines, *_wrapped(f"nothing is fitted: {described(selection.setting)}", width)]
     if selection.setting == selection.best:
         best = "the best" if len(selection.scores) > 1 else "the only setting"
     else:
@@ -78,9 +80,9 @@ def leaderboard_lines(board: Leaderboard | None, width: int) -> list[str]:
 
 
 def curve_lines(selection: SelectionRecord) -> list[str]:
-    """The loss at every setting; nothing where there was one setting only."""
+    """The loss at every setting; nothing where there was one setting at most."""
     scores, best = list(selection.scores), selection.best
-    if len(scores) == 1:
+    if len(scores) < 2:
         return []
     title = []
     if len(scores) > _MOST_SETTINGS:

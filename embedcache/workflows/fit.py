@@ -8,10 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from embedcache.errors import UsageError
 from embedcache.extraction.golden import GoldenClaim
 from embedcache.heads.artefact import Head
-from embedcache.heads.fit import fit
+from embedcache.heads.fit import Fitted, fit
+from embedcache.heads.names import ZERO_SHOT
 from embedcache.heads.report import FitReport
+from embedcache.heads.zero_shot import Unscored, zero_shot
 from embedcache.runs.folder import CONFIG, PAGE, find_run, publish_run, runs_root
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
@@ -21,6 +24,7 @@ from embedcache.workflows.openings import count_opening
 from embedcache.workflows.page import run_page
 from embedcache.workflows.problem import side_by_side
 from embedcache.workflows.relabel import relabel
+from embedcache.workflows.zero_shot import PROMPTS, name_classes, read_classes
 
 __all__ = ["Run", "fit_head", "load_head"]
 
@@ -35,12 +39,12 @@ class Run:
     Attributes:
         path: The run's folder.
         head: The head.
-        report: How it was chosen and how good it is.
+        report: How it was chosen and how good it is; None where no row has a label.
     """
 
     path: Path
     head: Head
-    report: FitReport
+    report: FitReport | None
 
 
 def fit_head(
@@ -54,6 +58,9 @@ def fit_head(
     abstain_precision: float | None = None,
     keep_duplicates_together: bool = False,
     labels: Path | None = None,
+    classes: str | Sequence[str] | None = None,
+    prompts: Sequence[str] | None = None,
+    weights: Path | None = None,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -66,7 +73,8 @@ def fit_head(
             backbone, the features of the images that all have are put side by side;
             labels, splits and groups are those of the first.
         model: `logreg`, `ridge`, `linear-svm`, `lda`, `ncm`, `knn`, `nystroem`, `mlp`,
-            `linear-sgd`, or `auto` for the best of them.
+            `linear-sgd`, or `auto` for the best of them; or `zero-shot`, which needs an
+            open_clip backbone and no labels.
         metric: What chooses: `log_loss`, `accuracy` or `balanced_accuracy`.
         seed: Of folds and bootstrap; the same seed gives the same head, bit by bit.
         on_conflict: `error`, or `drop` images whose labels contradict each other.
@@ -75,6 +83,10 @@ def fit_head(
         abstain_precision: Find the threshold above which answers are so often right.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
+        classes: Of zero-shot: names between commas, a file of names, or a sequence of
+            names; by default those of the labels.
+        prompts: Of zero-shot: templates with `{}` for the name; by default `PROMPTS`.
+        weights: Of zero-shot: a local file of the whole model, text tower included.
         cache_dir: The cache root, where no cache is given.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         progress: Told what is being computed.
@@ -86,6 +98,7 @@ def fit_head(
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
+    _check_options(model, values, {"classes": classes, "prompt": prompts, "weights": weights})
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     problem, notes = side_by_side(caches)
     root = caches[0].meta.root
@@ -94,20 +107,34 @@ def fit_head(
         notes += (note,)
     if keep_duplicates_together:
         problem = on_one_side(problem, root)
-    fitted = fit(
-        problem,
-        model,
-        metric,
-        seed,
-        on_conflict,
-        values,
-        abstain_precision,
-        progress=progress,
-        notify=notify,
-    )
-    fitted = report_near_duplicates(problem, root, fitted, together=keep_duplicates_together)
-    fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
-    fitted = count_opening(runs_root(runs_dir), fitted)
+    fitted: Fitted | Unscored
+    if model == ZERO_SHOT:
+        names = tuple(problem.classes) if classes is None else read_classes(classes)
+        named = name_classes(caches, names, tuple(prompts or PROMPTS), weights)
+        fitted = zero_shot(
+            problem,
+            named,
+            seed=seed,
+            on_conflict=on_conflict,
+            abstain_precision=abstain_precision,
+        )
+        notes += (f"prompts, averaged: {'; '.join(prompts or PROMPTS)}",)
+    else:
+        fitted = fit(
+            problem,
+            model,
+            metric,
+            seed,
+            on_conflict,
+            values,
+            abstain_precision,
+            progress=progress,
+            notify=notify,
+        )
+        fitted = report_near_duplicates(problem, root, fitted, together=keep_duplicates_together)
+    if isinstance(fitted, Fitted):
+        fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
+        fitted = count_opening(runs_root(runs_dir), fitted)
     options = {
         "model": model,
         "metric": metric,
@@ -117,6 +144,9 @@ def fit_head(
         "abstain_precision": abstain_precision,
         "keep_duplicates_together": keep_duplicates_together,
         "labels": None if labels is None else os.path.abspath(labels),
+        "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),
+        "prompt": prompts and list(prompts),
+        "weights": None if weights is None else os.path.abspath(weights),
     }
     config = {
         "caches": [str(each.path) for each in caches],
@@ -129,12 +159,13 @@ def fit_head(
 
     def write(folder: Path) -> None:
         fitted.save(folder)
-        write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
+        if isinstance(fitted, Fitted):
+            write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
         write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
 
     backbone = slug(problem.backbone)
     path = publish_run(runs_root(runs_dir), problem.dataset, backbone, fitted.head.model, write)
-    return Run(path, fitted.head, fitted.report)
+    return Run(path, fitted.head, fitted.report if isinstance(fitted, Fitted) else None)
 
 
 def load_head(run: str | os.PathLike[str], runs_dir: Path | None = None) -> Head:
@@ -150,3 +181,17 @@ def load_head(run: str | os.PathLike[str], runs_dir: Path | None = None) -> Head
 def _opened(cache: _Cache | Sequence[_Cache]) -> tuple[FeatureCache, ...]:
     given = [cache] if isinstance(cache, (str, Path, FeatureCache)) else cache
     return tuple(each if isinstance(each, FeatureCache) else FeatureCache(each) for each in given)
+
+
+def _check_options(
+    model: str, values: tuple[float, ...] | None, only_zero_shot: dict[str, object]
+) -> None:
+    if model == ZERO_SHOT:
+        if values is not None:
+            raise UsageError("zero-shot has no parameter to choose", got=values)
+        return
+    for name, value in only_zero_shot.items():
+        if value is not None:
+            raise UsageError(
+                f"--{name} is for zero-shot", got=f"--model {model}", expected="--model zero-shot"
+            )

@@ -78,6 +78,8 @@ def _fit_command(
         if name == "values":
             parameter = next(iter(report.selection.setting), "").lower()
             words += [word for each in value or () for word in _flag(parameter, f"{each:g}")]
+        elif isinstance(value, list):
+            words += [word for each in value for word in _flag(name, each)]
         elif value is not None and value is not False:
             words += _flag(name, value)
     return shlex.join(words)

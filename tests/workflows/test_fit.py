@@ -57,6 +57,9 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "abstain_precision": None,
         "keep_duplicates_together": False,
         "labels": None,
+        "classes": None,
+        "prompt": None,
+        "weights": None,
     }
     golden = FeatureCache(result.cache).meta.golden
     assert config["backbones"][0]["golden"]["record"] == golden

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from embedcache.heads.forms.cosine import Cosine
 from embedcache.heads.forms.form import Form
 from embedcache.heads.forms.landmarks import Landmarks
 from embedcache.heads.forms.layers import Layers
@@ -10,4 +11,6 @@ from embedcache.heads.forms.neighbours import Neighbours
 
 __all__ = ["FORMS"]
 
-FORMS: dict[str, type[Form]] = {form.name: form for form in (Linear, Neighbours, Landmarks, Layers)}
+FORMS: dict[str, type[Form]] = {
+    form.name: form for form in (Linear, Cosine, Neighbours, Landmarks, Layers)
+}

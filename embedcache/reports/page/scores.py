@@ -120,6 +120,8 @@ def choice(report: FitReport) -> str:
     """How the setting was chosen: the loss along it."""
     selection, split = report.selection, report.split
     loss = _LOSS_NAMES[selection.metric]
+    if not report.rows.train:
+        return section("Choice", f"<p>Nothing is fitted: {_setting(selection.setting)}.</p>")
     if not selection.setting:
         return section("Choice", f"<p>{text(report.model)} has nothing to choose.</p>")
     if len(selection.scores) == 1:

@@ -6,6 +6,7 @@ from problems import IDENTITY
 
 from embedcache.errors import CacheInvalidError
 from embedcache.heads.artefact import Head
+from embedcache.heads.forms.cosine import Cosine
 from embedcache.heads.forms.form import Form
 from embedcache.heads.forms.index import FORMS
 from embedcache.heads.forms.landmarks import Landmarks
@@ -27,6 +28,8 @@ def make(name: str) -> Form:
 
     if name == "linear":
         return linear(K, D)
+    if name == "cosine":
+        return Cosine(linear(K, D))
     if name == "layers":
         return Layers(linear(11, D), linear(K, 11))
     if name == "landmarks":
@@ -122,3 +125,13 @@ def test_neighbours_of_more_classes_than_named_are_refused(tmp_path: object) -> 
     head(form).save(tmp_path)
     with pytest.raises(CacheInvalidError, match="another number of classes"):
         Head.load(tmp_path)
+
+
+def test_a_cosine_does_not_see_the_length_of_a_row() -> None:
+    """Rows of length 1 and the same rows longer get the same answer; zeros get the intercept's."""
+    form = make("cosine")
+    rows = np.random.default_rng(1).normal(size=(5, D))
+    expected = normalised(rows) @ form.linear.weights.T + form.linear.intercept
+    assert form.logits(rows) == pytest.approx(expected)
+    assert form.logits(64 * rows) == pytest.approx(expected)
+    assert np.array_equal(form.logits(np.zeros((1, D)))[0], form.linear.intercept)
