@@ -19,7 +19,8 @@ EmbedcacheError
 │   └── IdentityMismatchError       features of one backbone offered to the head of another
 ├── StorageError                 5  disk full, no permission, a file that cannot be written
 ├── LockedError                  6  another process is writing the same cache
-└── OutOfMemoryError             1  the device cannot hold a batch of one
+├── OutOfMemoryError             1  the device cannot hold a batch of one
+└── DivergedError                1  a training whose loss is no number any more
 
 One message form serves all: what happened, where, got and expected, next step.
 """
@@ -33,6 +34,7 @@ __all__ = [
     "CacheError",
     "CacheInvalidError",
     "ConfigError",
+    "DivergedError",
     "DriftError",
     "EmbedcacheError",
     "FeatureOverflowError",
@@ -194,3 +196,7 @@ class LockedError(EmbedcacheError):
 
 class OutOfMemoryError(EmbedcacheError):
     """The device cannot hold even a batch of one."""
+
+
+class DivergedError(EmbedcacheError):
+    """A training whose loss is not finite any more."""

@@ -1,0 +1,54 @@
+"""Which parameters a training moves."""
+
+from __future__ import annotations
+
+import pytest
+from small_training import freezing, small_model
+from torch import nn
+
+from embedcache.errors import UsageError
+from embedcache.finetuning.freezing import Freezing, freeze, set_modes, unfrozen_blocks
+
+
+def test_words() -> None:
+    """`tail`, `last-N` and `all` count blocks from the output."""
+    assert unfrozen_blocks("all", 7, 3) == 7
+    assert unfrozen_blocks("tail", 7, 3) == 3
+    assert unfrozen_blocks("last-2", 7, 3) == 2
+
+
+@pytest.mark.parametrize("word", ["", "last", "last-0", "last-8", "last--1", "ALL", "last-2 "])
+def test_other_words_are_refused(word: str) -> None:
+    """Anything else, or more than there is, names what would do."""
+    with pytest.raises(UsageError, match="last-7"):
+        unfrozen_blocks(word, 7, 3)
+
+
+def test_depth_counts_from_the_output() -> None:
+    """The head is at 0, the last block at 1; what no block names is the furthest away."""
+    part = freezing(1)
+    assert part.depth("head.weight") == 0
+    assert part.depth("tower.second.0.weight") == 1
+    assert part.depth("tower.stem.0.weight") == 3
+    assert part.depth("position") == 3
+
+
+def test_the_longest_prefix_decides() -> None:
+    """A block within a module that is part of another block, and a name that only looks alike."""
+    part = Freezing((("stages",), ("stages.1",), ("norm",)), 2)
+    assert [part.depth(name) for name in ("stages.0.w", "stages.1.w", "stages.10.w")] == [3, 2, 3]
+
+
+def test_frozen_parts_and_norms_stay_in_evaluation_mode() -> None:
+    """Dropout works only where training does; batch norm nowhere."""
+    model = small_model()
+    freeze(model, freezing(1))
+    set_modes(model)
+    tower = model.get_submodule("tower")
+    assert not any(each.training for each in tower.get_submodule("first").modules())
+    dropouts = [
+        each for each in tower.get_submodule("second").modules() if isinstance(each, nn.Dropout)
+    ]
+    assert [each.training for each in dropouts] == [True]
+    norms = [each for each in model.modules() if isinstance(each, nn.BatchNorm2d)]
+    assert not any(each.training for each in norms)
