@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone, BackboneRequest
 from embedcache.extraction.advice import bottleneck
-from embedcache.extraction.assemble import assemble, guard_against_shrinking, publish_assembly
+from embedcache.extraction.assemble import assemble
 from embedcache.extraction.cleanup import clean_up
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.jobs import JobRunner, stopped_by
 from embedcache.extraction.loading import Loader, default_workers
 from embedcache.extraction.plan import Plan, job_rows_for
+from embedcache.extraction.publication import guard_against_shrinking, publish_assembly
 from embedcache.extraction.rate import measure_rate
 from embedcache.extraction.records import (
     ExtractOptions,

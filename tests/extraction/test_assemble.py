@@ -12,7 +12,7 @@ from builders import png
 from fakes import FakeBackbone
 
 from embedcache.errors import ShrinkError
-from embedcache.extraction.assemble import guard_against_shrinking
+from embedcache.extraction.publication import guard_against_shrinking
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import sha256
 from embedcache.store.cache import FeatureCache

@@ -294,13 +294,13 @@ def test_a_publication_that_fails_is_repeated_without_embedding(
     bench: Bench, whole: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If only the last step fails, all jobs are done."""
-    from embedcache.extraction import assemble
+    from embedcache.extraction import publication
 
     def fail(*_: object) -> None:
         raise StorageError("no space left for this file")
 
     with monkeypatch.context() as patch:
-        patch.setattr(assemble, "write_cache", fail)
+        patch.setattr(publication, "write_cache", fail)
         with pytest.raises(StorageError):
             bench.extract()
     result = bench.extract()
