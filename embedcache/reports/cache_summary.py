@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from embedcache.storage.publish import human_bytes
 from embedcache.store.cache import FeatureCache
 
 __all__ = ["cache_text", "describe_cache"]
+
+_COLUMNS = 80
 
 _MOST_CLASSES = 20
 """Classes that the text lists; `--json` has all."""
@@ -71,23 +75,39 @@ def cache_text(cache: FeatureCache) -> str:
         f"{about['rows']:,} rows × {about['dim']:,}, {human_bytes(about['bytes'])}",
         f"  cache     {printable(about['cache'])}",
         f"  source    {printable(about['source']['location'])}",
-        f"  backbone  {about['backbone']}, {about['parameters'] / 1e6:.1f} M parameters",
+        f"  backbone  {printable(about['backbone'])}{_size(about['parameters'])}",
         f"  created   {about['created']}",
         f"  licences  weights: {about['weights_license']}",
         f"            data: {printable(about['data_license'])}",
         "identity",
-        *(f"  {name:<14}{value}" for name, value in about["identity"].items()),
+        *(f"  {name:<14}{printable(str(value))}" for name, value in about["identity"].items()),
         "numerics",
     ]
     for code, entry in enumerate(about["numerics"]):
         rows = int((cache.tables.numerics == code).sum())
-        values = ", ".join(f"{name} {value}" for name, value in entry.items())
-        lines.append(f"  {rows:,} rows: {values}")
-    versions = ", ".join(f"{name} {value}" for name, value in about["environment"].items())
-    lines += ["environment", f"  {versions}", *_class_lines(about)]
+        lines += [f"  {rows:,} rows", *_listed(entry, "    ")]
+    lines += ["environment", *_listed(about["environment"], "  "), *_class_lines(about)]
     for reason, count in about["rejects"].items():
         lines.append(f"rejected: {count:,} {reason}")
     return "\n".join(lines)
+
+
+def _size(parameters: int) -> str:
+    """The size of a backbone; nothing where it is not known."""
+    return f", {parameters / 1e6:.1f} M parameters" if parameters else ""
+
+
+def _listed(values: Mapping[str, object], indent: str) -> list[str]:
+    """Names and values, side by side as far as a line goes."""
+    text = ", ".join(f"{name} {value}" for name, value in values.items())
+    return textwrap.wrap(
+        printable(text),
+        _COLUMNS,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _class_lines(about: dict[str, Any]) -> list[str]:

@@ -61,3 +61,11 @@ def test_a_damaged_cache_is_refused(cli: Command, shop: Shop) -> None:
     assert str(cache) in done.err
     flip(cache, 0)
     assert cli("inspect").code == 4
+
+
+def test_all_but_paths_fits_80_columns(shop: Shop, cli: Command) -> None:
+    """Numerics and environment go over several lines."""
+    lines = cli.well("inspect").out.splitlines()
+    assert max(len(line) for line in lines if str(shop.folder) not in line) <= 80
+    text = " ".join(map(str.strip, lines))
+    assert "memory_format channels_last, batch_size" in text
