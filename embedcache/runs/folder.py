@@ -135,10 +135,16 @@ def find_run(name_or_path: str, root: Path) -> Path:
     raise UsageError(
         f"no run called {name_or_path!r}",
         where=root,
-        got=f"{len(known)} other runs" if known else "no runs at all",
+        got=_count_others(len(known)),
         expected=", ".join(near) if near else None,
         hint="embedcache ls" if known else "embedcache fit-head",
     )
+
+
+def _count_others(number: int) -> str:
+    if not number:
+        return "no runs at all"
+    return f"{number} other run{'' if number == 1 else 's'}"
 
 
 def _names(root: Path) -> list[str]:

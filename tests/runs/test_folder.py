@@ -135,3 +135,14 @@ def test_the_nearest_names_are_listed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no run") as caught:
         find_run("x", tmp_path / "nowhere")
     assert "no runs at all" in str(caught.value)
+
+
+def test_other_runs_are_counted_in_words(tmp_path: Path) -> None:
+    """One of them is a run."""
+    for number, words in ((1, "1 other run"), (2, "2 other runs")):
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        (folder / HEAD).touch()
+        with pytest.raises(UsageError) as error:
+            find_run("none", tmp_path)
+        assert error.value.got == words
