@@ -24,6 +24,7 @@ __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
     "extract": "embedcache.cli.extract:extract",
+    "import": "embedcache.cli.import_:import_",
     "fit-head": "embedcache.cli.fit_head:fit_head",
     "predict": "embedcache.cli.predict:predict",
     "compare": "embedcache.cli.compare:compare",

@@ -56,17 +56,18 @@ def predict(
 
     IMAGES are files, folders, or CSV or Parquet manifests. They are embedded with
     the run's own backbone, preprocessing and precision; cached features are reused.
+    For a run on imported features, IMAGES are .npy files of new features.
     With --json and --output, prints one object that counts what was done.
     """
     from embedcache.reports.predictions import prediction_writer
-    from embedcache.workflows.predict import Predictor
+    from embedcache.workflows.predict import open_predictor
 
     if as_json and output is None:
         raise UsageError(
             "--json needs somewhere else for the predictions",
             hint="add --output FILE.csv, .jsonl or .parquet",
         )
-    predictor = Predictor(run, workers=num_workers, **options)
+    predictor = open_predictor(run, workers=num_workers, **options)
     classes = predictor.head.classes
     count = rejected = 0
     with (

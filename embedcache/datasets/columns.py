@@ -10,20 +10,22 @@ from typing import NamedTuple
 from embedcache.datasets.options import SourceOptions
 from embedcache.errors import SourceError
 
-__all__ = ["Columns", "Rows", "choose_columns"]
+__all__ = ["Columns", "Rows", "choose_columns", "find_column"]
 
+_PATHS = (
+    "path",
+    "image_path",
+    "filepath",
+    "file_path",
+    "file",
+    "filename",
+    "file_name",
+    "image",
+    "img",
+)
 _USUAL_NAMES = {
-    "path": (
-        "path",
-        "image_path",
-        "filepath",
-        "file_path",
-        "file",
-        "filename",
-        "file_name",
-        "image",
-        "img",
-    ),
+    "path": _PATHS,
+    "id": ("id", *_PATHS),
     "label": ("label", "class", "target", "category"),
     "split": ("split", "set", "subset"),
     "group": ("group", "group_id", "patient", "patient_id", "subject", "subject_id"),
@@ -55,7 +57,7 @@ class Rows:
     location: Path
     unit: str
     header: tuple[str, ...]
-    select: Callable[[Columns], Iterator[tuple[int, Sequence[str]]]]
+    select: Callable[[Sequence[int | None]], Iterator[tuple[int, Sequence[str]]]]
 
     def place(self, number: int) -> str:
         """The place of a row, for messages."""
@@ -70,17 +72,32 @@ def choose_columns(rows: Rows, options: SourceOptions) -> Columns:
             columns of the same name.
     """
     columns = Columns(
-        path=_find(rows, "path", options.path_column),
-        label=None if options.labels == "none" else _find(rows, "label", options.label_column),
-        split=_find(rows, "split", options.split_column),
-        group=_find(rows, "group", options.group_column),
+        path=find_column(rows, "path", options.path_column),
+        label=None
+        if options.labels == "none"
+        else find_column(rows, "label", options.label_column),
+        split=find_column(rows, "split", options.split_column),
+        group=find_column(rows, "group", options.group_column),
     )
     if columns.path is None:
         raise _missing(rows, "path", f"one of {', '.join(_USUAL_NAMES['path'])}")
     return columns
 
 
-def _find(rows: Rows, role: str, name: str | None) -> int | None:
+def find_column(rows: Rows, role: str, name: str | None) -> int | None:
+    """The index of the column for a role, by the name given, else by its usual names.
+
+    Args:
+        rows: The table.
+        role: `path`, `id`, `label`, `split`, `group`, or another that only a name finds.
+        name: `None` for the usual names, empty for none.
+
+    Returns:
+        `None` where there is none, or none is wanted.
+
+    Raises:
+        SourceError: There is no column of that name, or there are two.
+    """
     if name is not None:
         matches = [i for i, column in enumerate(rows.header) if column == name]
         if name and not matches:

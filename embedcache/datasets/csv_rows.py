@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from embedcache.datasets.columns import Columns, Rows
+from embedcache.datasets.columns import Rows
 from embedcache.errors import SourceError
 
 __all__ = ["open_csv"]
@@ -41,7 +41,7 @@ def open_csv(path: Path) -> Iterator[Rows]:
         if header is None:
             raise SourceError("this manifest is empty", where=path, expected="a header line")
 
-        def select(columns: Columns) -> Iterator[tuple[int, Sequence[str]]]:
+        def select(columns: Sequence[int | None]) -> Iterator[tuple[int, Sequence[str]]]:
             for line, cells in records:
                 if len(cells) != len(header[1]):
                     raise SourceError(

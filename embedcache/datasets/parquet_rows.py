@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from embedcache.datasets.columns import Columns, Rows
+from embedcache.datasets.columns import Rows
 from embedcache.errors import MissingExtraError, SourceError
 
 __all__ = ["cell_text", "open_parquet"]
@@ -49,7 +49,7 @@ def open_parquet(path: Path) -> Iterator[Rows]:
             file = stack.enter_context(pyarrow.parquet.ParquetFile(raw))
             header = tuple(file.schema_arrow.names)
 
-        def select(columns: Columns) -> Iterator[tuple[int, Sequence[str]]]:
+        def select(columns: Sequence[int | None]) -> Iterator[tuple[int, Sequence[str]]]:
             names = sorted({header[i] for i in columns if i is not None})
             with damage_named():
                 batches = file.iter_batches(_BATCH_ROWS, columns=names)

@@ -23,17 +23,18 @@ from embedcache.errors import SourceError, StorageError
 from embedcache.records.manifest import Manifest, SourceRecord
 from embedcache.records.strings import Strings
 
-__all__ = ["TABLE_SUFFIXES", "open_table"]
+__all__ = ["READERS", "TABLE_SUFFIXES", "open_table"]
 
-_READERS: dict[str, Callable[[Path], AbstractContextManager[Rows]]] = {
+READERS: dict[str, Callable[[Path], AbstractContextManager[Rows]]] = {
     ".csv": open_csv,
     ".tsv": open_csv,
     ".txt": open_csv,
     ".parquet": open_parquet,
     ".pq": open_parquet,
 }
+"""What opens a table, by its suffix in lower case."""
 
-TABLE_SUFFIXES = tuple(_READERS)
+TABLE_SUFFIXES = tuple(READERS)
 """Suffixes of files that are read as tables, in any case."""
 
 
@@ -59,7 +60,7 @@ def open_table(location: Path, options: SourceOptions) -> Manifest:
     if not root.is_dir():
         raise SourceError("the root is not a folder", where=root, hint="--root FOLDER")
     try:
-        with _READERS[location.suffix.lower()](location) as rows:
+        with READERS[location.suffix.lower()](location) as rows:
             return _read(rows, root, options)
     except OSError as error:
         raise StorageError(

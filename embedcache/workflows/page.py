@@ -10,6 +10,7 @@ from embedcache.extraction.environment import environment
 from embedcache.heads.fit import Fitted
 from embedcache.heads.problem import Problem
 from embedcache.heads.report import FitReport
+from embedcache.records.imported import is_imported
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.page import page
 from embedcache.reports.page.thumbnails import thumbnail
@@ -48,7 +49,7 @@ def run_page(
             picture=picture,
             rejects=caches[0].rejects,
             commands=(
-                *map(_extract_command, caches),
+                *map(_cache_command, caches),
                 _fit_command(caches, fitted.report, options),
             ),
             versions=environment(),
@@ -56,11 +57,14 @@ def run_page(
     )
 
 
-def _extract_command(cache: FeatureCache) -> str:
+def _cache_command(cache: FeatureCache) -> str:
     source, request = cache.meta.source, cache.meta.request
-    words = ["embedcache", "extract", source.location]
+    command = "import" if is_imported(cache.identity) else "extract"
+    words = ["embedcache", command, source.location]
     for name, value in source.options.items():
         words += _flag(name, value)
+    if is_imported(cache.identity):
+        return shlex.join(words)
     if not request:
         return f"{shlex.join(words)}  # with a backbone that was given from Python"
     names = {"name": "backbone", "stored_dtype": "store_dtype"}

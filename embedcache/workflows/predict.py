@@ -1,17 +1,13 @@
-"""Classify new images with a run's head, on features of its own backbones.
-
-K is the number of classes.
-"""
+"""Classify new images with a run's head, on features of its own backbones."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone
 from embedcache.datasets.options import SourceOptions
@@ -21,24 +17,11 @@ from embedcache.records.manifest import NO_CODE, Manifest, SourceRecord
 from embedcache.records.strings import Strings
 from embedcache.runs.folder import find_run, runs_root
 from embedcache.store.catalog import cache_root
+from embedcache.workflows.predict_features import FeaturePredictor, takes_features
+from embedcache.workflows.prediction import Prediction
 from embedcache.workflows.run_backbones import embed_images, run_backbones
 
-__all__ = ["Prediction", "Predictor", "predict"]
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What the head says of one image.
-
-    Attributes:
-        id: The image's path, as it was given, as file-system bytes.
-        probabilities: (K,) float64, or `None` for an image that was rejected.
-        error: Why it was rejected, empty otherwise.
-    """
-
-    id: bytes
-    probabilities: NDArray[np.float64] | None
-    error: str
+__all__ = ["Predictor", "open_predictor", "predict"]
 
 
 class Predictor:
@@ -103,8 +86,26 @@ class Predictor:
 def predict(
     run: str | os.PathLike[str], images: Sequence[str | os.PathLike[str]], **options: object
 ) -> list[Prediction]:
-    """Classify images with a run; options as for `Predictor`."""
-    return list(Predictor(run, **options).predict(images))  # type: ignore[arg-type]  # passed through by name
+    """Classify images, or files of imported features, with a run; options as for `Predictor`."""
+    return list(open_predictor(run, **options).predict(images))  # type: ignore[arg-type]  # passed through by name
+
+
+def open_predictor(
+    run: str | os.PathLike[str], *, runs_dir: Path | None = None, **options: Any
+) -> Predictor | FeaturePredictor:
+    """A run, ready to classify what it was fitted on: images, or features made elsewhere.
+
+    Args:
+        run: Name or folder of the run.
+        runs_dir: Folder of runs.
+        options: The others of `Predictor`.
+
+    Raises:
+        EmbedcacheError: As `Predictor` says.
+    """
+    path = find_run(os.fspath(run), runs_root(runs_dir))
+    head = Head.load(path)
+    return FeaturePredictor(head) if takes_features(head) else Predictor(path, **options)
 
 
 def _listed(backbone: Backbone | Sequence[Backbone] | None) -> Sequence[Backbone]:

@@ -17,7 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.errors import CacheInvalidError, FeatureOverflowError, IdentityMismatchError
+from embedcache.errors import (
+    CacheInvalidError,
+    FeatureOverflowError,
+    IdentityMismatchError,
+    UsageError,
+)
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.loading import Loaded, Loader, default_workers
@@ -25,6 +30,7 @@ from embedcache.extraction.records import Observer, SilentObserver, Timings
 from embedcache.extraction.source import BackboneSource
 from embedcache.extraction.workplace import index_dir
 from embedcache.inputs.images import decoder_version
+from embedcache.records.imported import is_imported
 from embedcache.records.manifest import Manifest
 from embedcache.storage.locks import exclusive
 from embedcache.store.cache import FeatureCache
@@ -56,6 +62,7 @@ def repair(
         How many images were embedded.
 
     Raises:
+        UsageError: The features were made elsewhere.
         CacheInvalidError: An image of a damaged row is gone or has other bytes now.
         IdentityMismatchError: The backbone is not the one that made the cache any more.
         DriftError: This environment does not reproduce the cache's features.
@@ -90,8 +97,16 @@ def source_of(cache: FeatureCache, device: str, backbone: Backbone | None) -> Ba
     """The backbone that made a cache, or `backbone` where it was made in memory.
 
     Raises:
+        UsageError: The features were made elsewhere.
         CacheInvalidError: The cache does not say how to load it.
     """
+    if is_imported(cache.identity):
+        raise UsageError(
+            "these features were imported: their backbone is not known here",
+            where=cache.path,
+            got=cache.meta.backbone.name,
+            hint=f"embedcache import {cache.meta.source.location} makes the cache again",
+        )
     root = cache.path.parent.parent
     if backbone is not None:
         return BackboneSource(backbone, index_dir=index_dir(root))

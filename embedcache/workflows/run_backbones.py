@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.errors import CacheInvalidError, EmbedcacheError
+from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.source import BackboneSource
 from embedcache.extraction.stream import Chunk, embed_stream
@@ -22,6 +22,7 @@ from embedcache.extraction.workplace import index_dir
 from embedcache.heads.artefact import Head
 from embedcache.inputs.images import decoder_version
 from embedcache.records.identity import Identity
+from embedcache.records.imported import is_imported
 from embedcache.records.manifest import Manifest
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.runs.files import read_regular
@@ -63,10 +64,19 @@ def run_backbones(
         backbones: In memory, one for each source of the head, for runs that were made so.
 
     Raises:
+        UsageError: Some of the features were made elsewhere.
         CacheInvalidError: The run does not say how to load them.
         IdentityMismatchError: One is not on this machine any more.
         DriftError: This environment does not reproduce its features.
     """
+    if any(is_imported(source.identity) for source in head.sources):
+        raise UsageError(
+            "this run was fitted on imported features beside others: it cannot classify images",
+            where=run,
+            got=head.backbone,
+            expected="backbones that are known here",
+            hint="predict from Python: load_head(RUN).predict_proba(FEATURES)",
+        )
     entries = _entries(run)
     if len(entries) != len(head.sources):
         raise _no_backbone(run, f"{len(entries)} backbones for {len(head.sources)} sources")
