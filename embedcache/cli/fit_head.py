@@ -89,6 +89,11 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     help="Of zero-shot: cat,dog or a file of names, one on each line.  [default: the labels']",
 )
 @click.option(
+    "--init",
+    type=click.Choice([ZERO_SHOT]),
+    help="Of logreg: shrink towards the weights of zero-shot instead of zero; for few labels.",
+)
+@click.option(
     "--prompt",
     "prompts",
     metavar="TEMPLATE",

@@ -115,7 +115,7 @@ def fit(
         else stratified_folds(labels[train], group[train], FOLDS, seed)
     )
     recipe = Recipe(model, metric, values, progress)
-    training = Training(features, labels[train], seed)
+    training = Training(features, labels[train], seed, prepared.prior)
     choice = recipe.choose(training, group[train], folds)
     made = choice.model.fit(training, choice.selected.record.setting)
     head = _head(prepared, choice, made, seed)

@@ -49,9 +49,8 @@ def judge(
     for fold in numbers:
         rest, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         # A choice wants codes without gaps; the rest may miss a rare class.
-        seen, codes = np.unique(training.labels[rest], return_inverse=True)
-        part = Training(training.features.take(rest), codes, training.seed)
-        inner = stratified_folds(codes, group[rest], FOLDS, training.seed + 1 + int(fold))
+        part, seen = training.part(rest)
+        inner = stratified_folds(part.labels, group[rest], FOLDS, training.seed + 1 + int(fold))
         prefix = f"judging, fold {fold + 1} of {len(numbers)}: "
         choice = recipe.choose(part, group[rest], inner, prefix)
         made = choice.model.fit(part, choice.selected.record.setting)

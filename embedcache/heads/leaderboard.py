@@ -15,6 +15,7 @@ from embedcache.evaluation.simultaneous import simultaneous_differences
 from embedcache.heads.choice_records import Contender, Leaderboard
 from embedcache.heads.model import Model, Training
 from embedcache.heads.models.index import MODELS
+from embedcache.heads.models.shrunk import Shrunk
 from embedcache.heads.names import AUTO, MODEL_NAMES
 from embedcache.heads.selection import Progress, Selected, select
 
@@ -67,7 +68,8 @@ def choose(
     if name != AUTO:
         if name not in MODELS:
             raise UsageError("unknown model", got=name, expected=", ".join((*MODEL_NAMES, AUTO)))
-        model = MODELS[name]
+        shrinks = name == "logreg" and training.prior is not None
+        model = Shrunk() if shrinks else MODELS[name]
         selected = select(
             model,
             training,

@@ -87,16 +87,25 @@ class Training:
         features: Of the N rows.
         labels: (N,) in 0 to K − 1, each class at least once.
         seed: Of whatever is drawn.
+        prior: (K, D) float64, weights for features of length 1 that a model may shrink
+            towards; None for none.
     """
 
     features: Features
     labels: NDArray[np.integer]
     seed: int
+    prior: NDArray[np.float64] | None = None
 
     @property
     def k(self) -> int:
         """K."""
         return int(self.labels.max()) + 1
+
+    def part(self, rows: NDArray[np.integer]) -> tuple[Training, NDArray[np.integer]]:
+        """Some of the rows, with codes without gaps, and which classes those are."""
+        seen, codes = np.unique(self.labels[rows], return_inverse=True)
+        prior = None if self.prior is None else self.prior[seen]
+        return Training(self.features.take(rows), codes, self.seed, prior), seen
 
 
 class Model(Protocol):
@@ -138,6 +147,5 @@ def folds_of(model: Model, training: Training, folds: NDArray[np.int64]) -> Iter
     """One `Selecting` for each fold; a class may be missing from its training rows."""
     for number in np.unique(folds):
         rest, held_out = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
-        seen, codes = np.unique(training.labels[rest], return_inverse=True)
-        part = Training(training.features.take(rest), codes, training.seed)
+        part, seen = training.part(rest)
         yield Selecting(model.fold(part, training.features.take(held_out)), held_out, seen)

@@ -71,6 +71,14 @@ class Prepared:
             return np.arange(len(self.protocol.side))
         return np.flatnonzero(self.protocol.side == SIDE_TEST)
 
+    @property
+    def prior(self) -> NDArray[np.float64] | None:
+        """(K, D): the problem's, of the classes that are fitted."""
+        if self.problem.prior is None:
+            return None
+        # `code` is −1, or one position for each class: its inverse.
+        return self.problem.prior[np.argsort(self.code)[(self.code < 0).sum() :][: self.k]]
+
     def features(self, chosen: NDArray[np.int64]) -> Features:
         """The features of some of the M rows, not read yet."""
         return Features(self.problem.features, self.cleaned.rows[chosen])

@@ -34,6 +34,8 @@ class Problem:
         groups: Names of the groups.
         sources: Where the features are from, in the order of their columns.
         dataset: Name of the data set.
+        prior: (K, D) float64: weights for features of length 1 that `logreg` shrinks
+            towards instead of zero; None for zero.
     """
 
     features: Table
@@ -46,6 +48,7 @@ class Problem:
     groups: Strings
     sources: tuple[FeatureSource, ...]
     dataset: str
+    prior: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -59,6 +59,7 @@ def fit_head(
     keep_duplicates_together: bool = False,
     labels: Path | None = None,
     classes: str | Sequence[str] | None = None,
+    init: str | None = None,
     prompts: Sequence[str] | None = None,
     weights: Path | None = None,
     cache_dir: Path | None = None,
@@ -85,6 +86,7 @@ def fit_head(
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
         classes: Of zero-shot: names between commas, a file of names, or a sequence of
             names; by default those of the labels.
+        init: `zero-shot`: let logreg shrink towards those weights instead of zero.
         prompts: Of zero-shot: templates with `{}` for the name; by default `PROMPTS`.
         weights: Of zero-shot: a local file of the whole model, text tower included.
         cache_dir: The cache root, where no cache is given.
@@ -98,7 +100,7 @@ def fit_head(
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
-    _check_options(model, values, {"classes": classes, "prompt": prompts, "weights": weights})
+    _check_options(model, init, values, {"classes": classes, "prompt": prompts, "weights": weights})
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     problem, notes = side_by_side(caches)
     root = caches[0].meta.root
@@ -118,8 +120,10 @@ def fit_head(
             on_conflict=on_conflict,
             abstain_precision=abstain_precision,
         )
-        notes += (f"prompts, averaged: {'; '.join(prompts or PROMPTS)}",)
     else:
+        if init == ZERO_SHOT:
+            named = name_classes(caches, problem.classes, tuple(prompts or PROMPTS), weights)
+            problem = replace(problem, prior=named.form.linear.weights)
         fitted = fit(
             problem,
             model,
@@ -132,6 +136,8 @@ def fit_head(
             notify=notify,
         )
         fitted = report_near_duplicates(problem, root, fitted, together=keep_duplicates_together)
+    if ZERO_SHOT in (model, init):
+        notes += (f"prompts, averaged: {'; '.join(prompts or PROMPTS)}",)
     if isinstance(fitted, Fitted):
         fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
         fitted = count_opening(runs_root(runs_dir), fitted)
@@ -145,6 +151,7 @@ def fit_head(
         "keep_duplicates_together": keep_duplicates_together,
         "labels": None if labels is None else os.path.abspath(labels),
         "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),
+        "init": init,
         "prompt": prompts and list(prompts),
         "weights": None if weights is None else os.path.abspath(weights),
     }
@@ -184,14 +191,22 @@ def _opened(cache: _Cache | Sequence[_Cache]) -> tuple[FeatureCache, ...]:
 
 
 def _check_options(
-    model: str, values: tuple[float, ...] | None, only_zero_shot: dict[str, object]
+    model: str,
+    init: str | None,
+    values: tuple[float, ...] | None,
+    only_zero_shot: dict[str, object],
 ) -> None:
-    if model == ZERO_SHOT:
-        if values is not None:
-            raise UsageError("zero-shot has no parameter to choose", got=values)
-        return
+    if init is not None and (init, model) != (ZERO_SHOT, "logreg"):
+        raise UsageError(
+            "only logreg starts from other weights than zero, and only from zero-shot's",
+            got=f"--model {model} --init {init}",
+            expected=f"--model logreg --init {ZERO_SHOT}",
+        )
+    if model == ZERO_SHOT and values is not None:
+        raise UsageError("zero-shot has no parameter to choose", got=values)
     for name, value in only_zero_shot.items():
-        if value is not None:
-            raise UsageError(
-                f"--{name} is for zero-shot", got=f"--model {model}", expected="--model zero-shot"
-            )
+        if value is None or model == ZERO_SHOT or (init == ZERO_SHOT and name != "classes"):
+            continue
+        raise UsageError(
+            f"--{name} is for zero-shot", got=f"--model {model}", expected="--model zero-shot"
+        )

@@ -29,7 +29,7 @@ PROMPTS = (
     "art of the {}.",
     "a photo of the small {}.",
 )
-"""The seven that CLIP's authors found to do nearly as well as their eighty on ImageNet:
+"""The seven that CLIP's authors selected for ImageNet from their eighty, as in open_clip:
 https://github.com/openai/CLIP/blob/main/notebooks/Prompt_Engineering_for_ImageNet.ipynb"""
 
 Encode = Callable[[Sequence[str]], NDArray[np.float64]]
@@ -79,8 +79,10 @@ def name_classes(
     (cache,) = caches
     if not cache.meta.request:
         raise BackboneError(
-            "this cache's backbone was made in memory, and has no text tower here",
+            "this cache does not say how to load its backbone, and so has no text tower",
             where=cache.path,
+            got="features that were imported, or of a backbone made in memory",
+            expected="a cache that embedcache extract made with a backbone of open_clip",
         )
     request = BackboneRequest.from_json(cache.meta.request)
     from embedcache.backbones.text_tower import load_text_tower

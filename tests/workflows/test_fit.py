@@ -58,6 +58,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "keep_duplicates_together": False,
         "labels": None,
         "classes": None,
+        "init": None,
         "prompt": None,
         "weights": None,
     }

@@ -132,6 +132,12 @@ def test_without_labels_there_is_a_head_and_no_score(
     assert "--classes cat,dog" in done.err
 
 
+def test_the_prompts_are_open_clips_simple_ones() -> None:
+    """Word by word."""
+    theirs = [template("cat") for template in open_clip.SIMPLE_IMAGENET_TEMPLATES]
+    assert [prompt.replace("{}", "cat") for prompt in PROMPTS] == theirs
+
+
 def test_underscores_and_hyphens_are_spaces() -> None:
     """A name is what a person would say, and braces in it are only text."""
     seen: list[str] = []
@@ -194,7 +200,7 @@ def test_what_zero_shot_cannot_do_is_said(cache: FeatureCache, tmp_path: Path) -
     with pytest.raises(UsageError, match="--classes is for zero-shot"):
         fit_head(cache, model="ncm", classes="a,b", runs_dir=tmp_path)
     memory = make_cache(tmp_path / "memory.h5")
-    with pytest.raises(BackboneError, match="made in memory"):
+    with pytest.raises(BackboneError, match="does not say how to load"):
         fit_head(memory, model="zero-shot", runs_dir=tmp_path)
     with pytest.raises(UsageError, match="one backbone"):
         _ = fit_head([cache, _other_layer(tmp_path, cache)], model="zero-shot", runs_dir=tmp_path)
@@ -208,3 +214,16 @@ def _other_layer(folder: Path, cache: FeatureCache) -> FeatureCache:
     path = folder / "early.h5"
     write_cache(path, cache.tables, replace(cache.meta, backbone=spec), [cache.X])
     return FeatureCache(path)
+
+
+def test_logreg_shrinks_towards_it(cache: FeatureCache, tmp_path: Path) -> None:
+    """At a strong penalty the two are one head; the page repeats the command."""
+    zero = fit_head(cache, model="zero-shot", runs_dir=tmp_path)
+    run = fit_head(cache, init="zero-shot", values=(1e-9,), runs_dir=tmp_path)
+    assert run.head.form.name == "cosine"
+    assert run.head.form.linear.weights == pytest.approx(zero.head.form.linear.weights, abs=1e-3)
+    assert run.path.name.endswith("-logreg-from-zero-shot-1")
+    assert "--init zero-shot" in (run.path / "report.html").read_text()
+    for wrong in ({"model": "ridge"}, {"init": "random"}, {"classes": "a,b"}):
+        with pytest.raises(UsageError):
+            fit_head(cache, **{"init": "zero-shot", "runs_dir": tmp_path, **wrong})
