@@ -217,11 +217,12 @@ def _other_layer(folder: Path, cache: FeatureCache) -> FeatureCache:
 
 
 def test_logreg_shrinks_towards_it(cache: FeatureCache, tmp_path: Path) -> None:
-    """At a strong penalty the two are one head; the page repeats the command."""
+    """At a strong penalty they are one head but for the temperature; the page repeats it."""
     zero = fit_head(cache, model="zero-shot", runs_dir=tmp_path)
     run = fit_head(cache, init="zero-shot", values=(1e-9,), runs_dir=tmp_path)
     assert run.head.form.name == "cosine"
-    assert run.head.form.linear.weights == pytest.approx(zero.head.form.linear.weights, abs=1e-3)
+    own = run.head.form.linear.weights * run.head.chosen.temperature
+    assert own == pytest.approx(zero.head.form.linear.weights, abs=1e-3)
     assert run.path.name.endswith("-logreg-from-zero-shot-1")
     assert "--init zero-shot" in (run.path / "report.html").read_text()
     for wrong in ({"model": "ridge"}, {"init": "random"}, {"classes": "a,b"}):
