@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
+_PATH = os.pathsep.join(
+    [str(_TESTS), str(_TESTS.parent)]
+)  # of this checkout, whatever is installed
 
 
 def give_up_rights() -> None:
@@ -41,7 +44,7 @@ def start(code: str, *arguments: object, **environment: str) -> subprocess.Popen
     """Start Python on `code`, with the test helpers importable and `arguments` in `sys.argv`."""
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(_TESTS), **environment},
+        env={**os.environ, "PYTHONPATH": _PATH, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

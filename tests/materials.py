@@ -9,11 +9,11 @@ import numpy as np
 from problems import IDENTITY
 
 from embedcache.evaluation.evaluate import evaluate
-from embedcache.heads.calibrate import calibrate
+from embedcache.heads.calibrate import calibration_of
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.report import FitReport
-from embedcache.heads.row_records import ClassRows, RowCounts, Split
+from embedcache.heads.row_records import ClassRows, LabelDoubt, LabelDoubts, RowCounts, Split
 from embedcache.records.feature_source import FeatureSource
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
@@ -54,9 +54,19 @@ def material(
         selection=selection(),
         leaderboard=None,
         evaluation=evaluation,
-        calibration=calibrate(labels, shares, group, seed=0),
+        calibration=calibration_of(
+            labels, shares, np.full(rows, 1.2), group, shipped=1.2, folds=()
+        ),
         abstention=None,
         mistakes=(),
+        label_doubts=LabelDoubts(
+            2,
+            1,
+            tuple(
+                LabelDoubt(row, f"{row}.png", classes[0], classes[1], 0.9, 0.1, row != 7, row == 7)
+                for row in (3, 5, 7)
+            ),
+        ),
         conflicts=(Conflict(("a.png", "b.png"), (classes[0], classes[1])),),
         crossings=(Crossing("c.png", "d.png"),),
         crossing_count=1,

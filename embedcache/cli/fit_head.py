@@ -71,7 +71,7 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     "--abstain-precision",
     metavar="P",
     type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
-    help="Find the probability from which on a share P of the answers is right: 0.95.",
+    help="Answer only where a share P of the answers is right, as 0.95; predict marks the rest.",
 )
 @click.option(
     "--keep-duplicates-together",

@@ -37,6 +37,11 @@ __all__ = ["predict"]
     show_default=True,
     help="Classes to name for each image, with their probabilities.",
 )
+@click.option(
+    "--no-abstain",
+    is_flag=True,
+    help="Name classes also for images that the head is not sure enough of.",
+)
 @compute_options
 @cache_dir_option
 @runs_dir_option
@@ -47,6 +52,7 @@ def predict(
     *,
     output: Path | None,
     top_k: int,
+    no_abstain: bool,
     num_workers: int | None,
     as_json: bool,
     quiet: bool,
@@ -57,8 +63,12 @@ def predict(
     IMAGES are files, folders, or CSV or Parquet manifests. They are embedded with
     the run's own backbone, preprocessing and precision; cached features are reused.
     For a run on imported features, IMAGES are .npy files of new features.
+    A head that was fitted with --abstain-precision names no class where it is not sure
+    enough; the column `abstained` says where.
     With --json and --output, prints one object that counts what was done.
     """
+    import numpy as np
+
     from embedcache.reports.predictions import prediction_writer
     from embedcache.workflows.predict import open_predictor
 
@@ -68,11 +78,18 @@ def predict(
             hint="add --output FILE.csv, .jsonl or .parquet",
         )
     predictor = open_predictor(run, workers=num_workers, **options)
-    classes = predictor.head.classes
-    count = rejected = 0
+    head = predictor.head
+    count = rejected = abstained = 0
     with (
         watch(quiet=quiet or as_json) as console,
-        prediction_writer(output, sys.stdout.buffer, classes, top=top_k) as writer,
+        prediction_writer(
+            output,
+            sys.stdout.buffer,
+            head.classes,
+            top=top_k,
+            marks=head.abstain is not None,
+            answers_all=no_abstain,
+        ) as writer,
     ):
         for prediction in predictor.predict(images):
             count += 1
@@ -81,10 +98,14 @@ def predict(
                 rejected += 1
                 writer.reject(prediction.id, prediction.error)
             else:
-                writer.write([prediction.id], prediction.probabilities[None])
+                abstained += prediction.abstained
+                silent = np.array([prediction.abstained])
+                writer.write([prediction.id], prediction.probabilities[None], silent)
     if as_json:
-        print_json({"predicted": count - rejected, "rejected": rejected, "output": str(output)})
+        counts = {"predicted": count - rejected, "rejected": rejected, "output": str(output)}
+        print_json({**counts, "abstained": abstained} if head.abstain else counts)
     elif output is not None and not quiet:
-        left_out = f", {rejected:,} rejected" if rejected else ""
+        unsure = f", {abstained:,} without an answer" if abstained else ""
+        left_out = f"{unsure}, {rejected:,} rejected" if rejected else unsure
         click.echo(f"{count - rejected:,} images classified{left_out}: {shown(output.absolute())}")
     return 3 if rejected else 0

@@ -1,4 +1,4 @@
-"""`choose_threshold`: answer only the rows that are sure enough for a wanted precision.
+"""`choose_threshold`: answer only the rows that are sure enough; `measure`: how that went.
 
 N is the number of rows, K the number of classes.
 """
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.evaluation.intervals import LEVEL, share_interval
+from embedcache.evaluation.intervals import LEVEL, Interval, share_interval
 
-__all__ = ["Abstention", "choose_threshold"]
+__all__ = ["Abstention", "Answered", "Threshold", "choose_threshold", "measure"]
 
 _CANDIDATES = 20
 """Thresholds: those that answer a twentieth of the rows, two, three, …, all."""
@@ -22,14 +22,14 @@ _STARTS = (4, 8, 12, 16)
 
 
 @dataclass(frozen=True)
-class Abstention:
-    """When to answer.
+class Threshold:
+    """When to answer, and what is known of it from the rows that it was chosen on.
 
     Attributes:
         wanted: The precision that was asked for.
         threshold: Answer where the largest probability is at least this; None where no
             threshold can be shown to suffice.
-        coverage: Share of the judged rows that get an answer.
+        coverage: Share of the rows that get an answer.
         precision: Share of right answers among them, None without a threshold.
         bound: What the precision is at least, with 95 % confidence; None likewise.
     """
@@ -41,12 +41,49 @@ class Abstention:
     bound: float | None
 
 
+@dataclass(frozen=True)
+class Answered:
+    """How a threshold went on rows that had no part in its choice.
+
+    Attributes:
+        rows: Number of rows.
+        answered: Those with an answer.
+        coverage: Their share.
+        coverage_interval: Of that share; None for too few rows.
+        precision: Share of right answers among them, None without an answer.
+        precision_interval: Of that share; None for too few answers.
+    """
+
+    rows: int
+    answered: int
+    coverage: float
+    coverage_interval: Interval | None
+    precision: float | None
+    precision_interval: Interval | None
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """When a head answers, and how that went.
+
+    Attributes:
+        chosen: On the training rows, out of fold.
+        judged: Measured on the judged rows.
+        folds_without: Outer folds whose own training rows showed no threshold to suffice;
+            they count as answering nothing.
+    """
+
+    chosen: Threshold
+    judged: Answered
+    folds_without: int
+
+
 def choose_threshold(
     labels: NDArray[np.integer],
     probabilities: NDArray[np.floating],
     group: NDArray[np.int32],
     wanted: float,
-) -> Abstention:
+) -> Threshold:
     """The lowest threshold whose precision is shown to be at least `wanted`.
 
     A walk goes from a strict threshold to laxer ones while the one-sided Wilson bound
@@ -68,7 +105,7 @@ def choose_threshold(
     hit = probabilities.argmax(axis=1) == labels
     falling = np.sort(sure)[::-1]
     level = 1 - 2 * (1 - LEVEL) / len(_STARTS)  # two-sided, for one side of each walk
-    best: Abstention | None = None
+    best: Threshold | None = None
     for start in _STARTS:
         for number in range(start, _CANDIDATES + 1):
             threshold = falling[-(-number * len(sure) // _CANDIDATES) - 1]
@@ -79,5 +116,31 @@ def choose_threshold(
             coverage = float(answered.mean())
             if best is None or coverage > best.coverage:
                 precision = float(hit[answered].mean())
-                best = Abstention(wanted, float(threshold), coverage, precision, interval.low)
-    return best or Abstention(wanted, None, 0.0, None, None)
+                best = Threshold(wanted, float(threshold), coverage, precision, interval.low)
+    return best or Threshold(wanted, None, 0.0, None, None)
+
+
+def measure(
+    labels: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    group: NDArray[np.int32],
+    threshold: NDArray[np.float64],
+) -> Answered:
+    """How often rows are answered, and how often rightly.
+
+    Args:
+        labels: (N,) true classes in 0 to K − 1, N at least 1.
+        probabilities: (N, K) of heads that had not seen the row.
+        group: (N,) int32 codes, negative for none.
+        threshold: (N,) from which probability on the row is answered; inf for never.
+    """
+    answered = probabilities.max(axis=1) >= threshold
+    right = probabilities.argmax(axis=1)[answered] == labels[answered]
+    return Answered(
+        len(labels),
+        int(answered.sum()),
+        float(answered.mean()),
+        share_interval(answered, group),
+        float(right.mean()) if len(right) else None,
+        share_interval(right, group[answered]),
+    )

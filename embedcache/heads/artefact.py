@@ -22,7 +22,14 @@ from embedcache.errors import (
 from embedcache.heads.features import BLOCK
 from embedcache.heads.forms.form import Form, Shapes
 from embedcache.heads.forms.index import FORMS
-from embedcache.heads.head_record import FORMAT, KIND, HeadRecord, HowChosen, load_head_record
+from embedcache.heads.head_record import (
+    FORMAT,
+    KIND,
+    AbstainRule,
+    HeadRecord,
+    HowChosen,
+    load_head_record,
+)
 from embedcache.heads.json_records import dump_record
 from embedcache.heads.logreg import softmax
 from embedcache.heads.tensors import load_tensors, tensor_bytes
@@ -54,6 +61,7 @@ class Head:
         sources: Of the features that it accepts: which backbones, in the order of their
             columns, and which caches it was fitted on.
         chosen: How it came to be.
+        abstain: When it gives no answer; None for always an answer.
     """
 
     classes: tuple[str, ...]
@@ -63,6 +71,7 @@ class Head:
     dataset: str
     sources: tuple[FeatureSource, ...]
     chosen: HowChosen
+    abstain: AbstainRule | None = None
 
     @property
     def dim(self) -> int:
@@ -129,6 +138,16 @@ class Head:
                 logits[at : at + BLOCK] = self.form.logits(rows)
         return softmax(logits)
 
+    def abstains(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """Which rows get no answer, (N,) bool, as their largest probability is too small.
+
+        Args:
+            probabilities: (N, K), as `predict_proba` gives them.
+        """
+        least = 0.0 if self.abstain is None else self.abstain.threshold
+        unsure: NDArray[np.bool_] = probabilities.max(axis=1) < least
+        return unsure
+
     def save(self, folder: Path) -> None:
         """Write `head.safetensors` and `head.json` into an existing folder.
 
@@ -147,6 +166,7 @@ class Head:
             self.sources,
             self.chosen,
             "",
+            self.abstain,
         )
         tensors = tensor_bytes(self.form.tensors(), {"description": record.digest})
         write_atomic(folder / HEAD_TENSORS, tensors)
@@ -206,6 +226,7 @@ class Head:
             record.dataset,
             record.sources,
             record.chosen,
+            record.abstain,
         )
 
 

@@ -1,76 +1,85 @@
-"""`calibrate`: the temperature of the judged rows, and what it does to rows that it has not seen.
+"""`Calibration`: what the temperature of a head does to rows that it has not seen.
 
-N is the number of judged rows, K the number of classes.
+J is the number of judged rows, K the number of classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.evaluation.calibration import reliability
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.intervals import LEVEL, MIN_UNITS, Interval
 from embedcache.evaluation.metrics import row_log_loss
-from embedcache.evaluation.splits import FOLDS
+from embedcache.evaluation.units import paired_difference, row_units
 from embedcache.heads.logreg import softmax
-from embedcache.heads.temperature import fit_temperature
 
-__all__ = ["Calibration", "calibrate"]
+__all__ = ["Calibration", "calibration_of"]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be believed, before and after a temperature.
+    """How far probabilities can be believed, without and with the temperature.
+
+    Judged rows had no part in it: temperatures are of training rows out of fold. The
+    expected calibration error (ECE) has no interval: its bins make it too large in
+    every resample of few rows, so a bootstrap's would miss it.
 
     Attributes:
-        temperature: T of all judged rows: softmax(log p / T) is the better probability.
-        ece_before: Expected calibration error of the head's own probabilities.
-        ece_after: With temperatures that each fold has from the other folds.
+        temperature: What the shipped head's logits were divided by; None where nothing was
+            fitted.
+        fold_temperatures: Likewise, of the heads of the outer folds.
+        ece_before: Expected calibration error of the heads without a temperature.
+        ece_after: Of the heads as they are.
         log_loss_before: Likewise, in nats.
         log_loss_after: Likewise.
+        log_loss_change: 95 % interval of the latter minus the former, in pairs; None for
+            too few rows or groups.
     """
 
-    temperature: float
+    temperature: float | None
+    fold_temperatures: tuple[float, ...]
     ece_before: float
     ece_after: float
     log_loss_before: float
     log_loss_after: float
+    log_loss_change: Interval | None
 
 
-def calibrate(
+def calibration_of(
     labels: NDArray[np.integer],
     probabilities: NDArray[np.float64],
+    temperature: NDArray[np.float64],
     group: NDArray[np.int32],
     *,
-    seed: int,
+    shipped: float | None,
+    folds: tuple[float, ...],
 ) -> Calibration:
-    """Fit a temperature to the judged rows and judge it by cross-fitting.
-
-    The head has not seen these rows, and each fold's temperature has not seen the
-    fold: what is said of "after" is as honest as what is said of "before".
+    """Compare answers with what they would have been without their temperature.
 
     Args:
-        labels: (N,) true classes in 0 to K − 1, N at least 1.
-        probabilities: (N, K); exactly 0 for a class that the row's head does not know.
-        group: (N,) int32 codes, negative for none; a group stays in one fold.
-        seed: Of the folds.
+        labels: (J,) true classes in 0 to K − 1, J at least 1.
+        probabilities: (J, K), as the heads gave them.
+        temperature: (J,) of the row's head: p is softmax(scores / temperature).
+        group: (J,) int32 codes, negative for none.
+        shipped: Temperature of the shipped head, if it has one.
+        folds: Of the heads of the outer folds.
     """
     with np.errstate(divide="ignore"):
-        scores = np.log(probabilities)
-    codes = np.unique(labels, return_inverse=True)[1]
-    folds = stratified_folds(codes, group, FOLDS, seed)
-    after = probabilities.copy()
-    for fold in np.unique(folds):
-        rest, held_out = folds != fold, folds == fold
-        if rest.any():
-            temperature = fit_temperature(scores[rest], labels[rest])
-            after[held_out] = softmax(scores[held_out] / temperature)
+        before = softmax(np.log(probabilities) * temperature[:, None])
+    losses = row_log_loss(labels, before), row_log_loss(labels, probabilities)
+    mean, error = paired_difference(losses[1], losses[0], group)
+    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * error
+    enough = int(row_units(group).max()) + 1 >= MIN_UNITS
     return Calibration(
-        fit_temperature(scores, labels),
+        shipped,
+        folds,
+        reliability(labels, before, group).ece,
         reliability(labels, probabilities, group).ece,
-        reliability(labels, after, group).ece,
-        float(row_log_loss(labels, probabilities).mean()),
-        float(row_log_loss(labels, after).mean()),
+        float(losses[0].mean()),
+        float(losses[1].mean()),
+        Interval(mean - half, mean + half) if enough else None,
     )

@@ -17,17 +17,19 @@ from embedcache.errors import UsageError
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
-from embedcache.heads.head_record import HowChosen
+from embedcache.heads.choice_records import Leaderboard, SelectionRecord
+from embedcache.heads.doubts import doubts_of
+from embedcache.heads.head_record import AbstainRule, HowChosen
 from embedcache.heads.json_records import dump_record
-from embedcache.heads.judging import answers, judge
-from embedcache.heads.leaderboard import Choice
-from embedcache.heads.model import Fit, Training
+from embedcache.heads.judging import Judged, cross_judge, judge
+from embedcache.heads.model import Training
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.prepare import Prepared, prepare
 from embedcache.heads.problem import Problem
-from embedcache.heads.recipe import Recipe
+from embedcache.heads.recipe import Made, Recipe
 from embedcache.heads.report import FitReport
 from embedcache.heads.reporting import build_report
+from embedcache.heads.row_records import LabelDoubt
 from embedcache.heads.rows import RunRows
 from embedcache.heads.selection import Progress
 from embedcache.runs.folder import REPORT
@@ -40,12 +42,21 @@ ON_CONFLICT = ("error", "drop")
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A head, the rows behind it, what was predicted of the judged ones, and the report."""
+    """What a fit gives.
+
+    Attributes:
+        head: To predict with.
+        rows: Behind it.
+        predictions: Of the judged ones, by heads that had not seen them.
+        report: How the head was chosen and how good it is.
+        doubts: Every label that is probably wrong, the most doubtful first.
+    """
 
     head: Head
     rows: RunRows
     predictions: Predictions
     report: FitReport
+    doubts: tuple[LabelDoubt, ...]
 
     def save(self, folder: Path) -> None:
         """Write head, rows, predictions and report into an existing folder.
@@ -76,7 +87,8 @@ def fit(
     side, and the test rows are looked at once, by the finished head. Cross-validation:
     each outer fold chooses for itself within the rest and judges the fold; the scores
     are of those pooled answers, while the head that is shipped is fitted on all
-    rows with the choice made on all.
+    rows with the choice made on all. Temperature and threshold are of training rows out
+    of fold.
 
     Args:
         problem: Features and labels.
@@ -86,7 +98,7 @@ def fit(
         on_conflict: `error`, or `drop` images whose labels contradict each other.
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)
             instead of the grid that finds its range.
-        abstain_precision: Find the threshold above which answers are so often right.
+        abstain_precision: Let the head answer only where so many answers are right.
         progress: Told what is being computed.
         notify: Told what a person should know before anything is fitted.
 
@@ -114,50 +126,55 @@ def fit(
         if crossed
         else stratified_folds(labels[train], group[train], FOLDS, seed)
     )
-    recipe = Recipe(model, metric, values, progress)
+    recipe = Recipe(model, metric, values, abstain_precision, progress)
     training = Training(features, labels[train], seed, prepared.prior)
-    choice = recipe.choose(training, group[train], folds)
-    made = choice.model.fit(training, choice.selected.record.setting)
-    head = _head(prepared, choice, made, seed)
+    made = recipe.make(training, group[train], folds)
     if crossed:
-        probabilities, fold_choices = judge(training, group, folds, recipe)
+        judged = cross_judge(training, group, folds, recipe)
     else:
-        probabilities = np.zeros((len(prepared.judged), prepared.judged_k))
-        probabilities[:, : prepared.k] = answers(made.form, prepared.features(prepared.judged))
-        fold_choices = ()
-    report = build_report(
+        judged = judge(made, prepared.features(prepared.judged), prepared.judged_k)
+    selected = made.choice.selected.record
+    return fitted_of(
         prepared,
-        head,
-        choice.selected.record,
-        choice.leaderboard,
-        probabilities,
-        fold_choices,
-        abstain_precision,
+        _head(prepared, made, seed),
+        selected,
+        made.choice.leaderboard,
+        judged,
+        made,
     )
-    return fitted_of(prepared, head, probabilities, report)
 
 
 def fitted_of(
-    prepared: Prepared, head: Head, probabilities: NDArray[np.float64], report: FitReport
+    prepared: Prepared,
+    head: Head,
+    selection: SelectionRecord,
+    leaderboard: Leaderboard | None,
+    judged: Judged,
+    made: Made | None = None,
 ) -> Fitted:
     """All that a run keeps, from the pieces of a fit.
 
     Args:
         prepared: Rows, classes and sides.
         head: The head that is shipped.
-        probabilities: (J, K) of the J judged rows.
-        report: On them.
+        selection: How its setting was chosen.
+        leaderboard: How its model was chosen; None where it was given.
+        judged: What was said of the judged rows.
+        made: How the head was made; None where it was fitted to nothing.
     """
-    return Fitted(head, _run_rows(prepared), _predictions(prepared, probabilities), report)
+    doubts = doubts_of(prepared, judged, made)
+    report = build_report(prepared, head, selection, leaderboard, judged, made, doubts)
+    predictions = _predictions(prepared, judged.probabilities)
+    return Fitted(head, _run_rows(prepared), predictions, report, doubts)
 
 
-def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
-    problem, selection = prepared.problem, choice.selected.record
+def _head(prepared: Prepared, made: Made, seed: int) -> Head:
+    problem, selection, threshold = prepared.problem, made.choice.selected.record, made.threshold
     return Head(
         prepared.classes[: prepared.k],
         prepared.classes[prepared.k :],
-        made.form,
-        choice.model.name,
+        made.fit.form,
+        made.choice.model.name,
         problem.dataset,
         problem.sources,
         HowChosen(
@@ -165,9 +182,13 @@ def _head(prepared: Prepared, choice: Choice, made: Fit, seed: int) -> Head:
             selection.metric,
             seed,
             len(prepared.train),
-            made.converged,
-            made.iterations,
+            made.fit.converged,
+            made.fit.iterations,
+            made.temperature,
         ),
+        None
+        if threshold is None or threshold.threshold is None
+        else AbstainRule(threshold.wanted, threshold.threshold),
     )
 
 

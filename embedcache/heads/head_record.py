@@ -12,7 +12,7 @@ from embedcache.records.feature_source import FeatureSource
 from embedcache.runs.files import read_regular
 from embedcache.storage.digests import sha256_hex
 
-__all__ = ["FORMAT", "KIND", "HeadRecord", "HowChosen", "load_head_record"]
+__all__ = ["FORMAT", "KIND", "AbstainRule", "HeadRecord", "HowChosen", "load_head_record"]
 
 FORMAT = 3
 """Version of `head.json`."""
@@ -33,6 +33,8 @@ class HowChosen:
         rows: Number of rows that the head is fitted on.
         converged: Whether the solver reached its tolerance.
         iterations: Iterations of the solver.
+        temperature: What its logits were divided by, folded into the arrays; None where
+            that was not recorded.
     """
 
     setting: dict[str, float]
@@ -41,6 +43,20 @@ class HowChosen:
     rows: int
     converged: bool
     iterations: int
+    temperature: float | None = None
+
+
+@dataclass(frozen=True)
+class AbstainRule:
+    """When the head gives no answer.
+
+    Attributes:
+        wanted: Precision of the answers that was asked for.
+        threshold: Answer where the largest probability is at least this.
+    """
+
+    wanted: float
+    threshold: float
 
 
 @dataclass(frozen=True)
@@ -53,6 +69,7 @@ class HeadRecord:
         form: How the arrays predict: a name in `forms.index.FORMS`.
         dim: Embedding dimension.
         tensors_sha256: SHA-256 of `head.safetensors`.
+        abstain: When the head gives no answer; None for always an answer.
     """
 
     format: int
@@ -66,6 +83,7 @@ class HeadRecord:
     sources: tuple[FeatureSource, ...]
     chosen: HowChosen
     tensors_sha256: str
+    abstain: AbstainRule | None = None
 
     @property
     def digest(self) -> str:
@@ -104,6 +122,14 @@ def load_head_record(path: Path) -> HeadRecord:
             where=path,
             got=f"{record.kind} of {len(record.classes)} classes, dimension {record.dim}",
             expected=f"{KIND} of 2 or more classes, dimension 1 or more",
+        )
+    rule = record.abstain
+    if rule is not None and not (0 < rule.wanted < 1 and 0 < rule.threshold <= 1):
+        raise CacheInvalidError(
+            "a head with an impossible rule to abstain",
+            where=path,
+            got=f"precision {rule.wanted}, probability {rule.threshold}",
+            expected="both above 0 and at most 1",
         )
     if record.form not in FORMS:
         raise CacheInvalidError(

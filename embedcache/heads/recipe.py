@@ -1,6 +1,6 @@
 """`Recipe`: what was asked for, whichever rows it is followed on.
 
-n is the number of rows.
+n is the number of rows, K the number of classes.
 """
 
 from __future__ import annotations
@@ -10,11 +10,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.evaluation.abstention import Threshold, choose_threshold
 from embedcache.heads.leaderboard import Choice, choose
-from embedcache.heads.model import Training
+from embedcache.heads.logreg import softmax
+from embedcache.heads.model import Fit, Training
+from embedcache.heads.out_of_fold import out_of_fold
 from embedcache.heads.selection import Progress
+from embedcache.heads.temperature import fit_temperature
 
-__all__ = ["Recipe"]
+__all__ = ["Made", "Recipe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """A head that followed a recipe, and what it owes to rows out of fold.
+
+    Attributes:
+        choice: Model and setting.
+        fit: On all of the n rows, the temperature folded in.
+        temperature: What the scores were divided by.
+        probabilities: (n, K) float64, out of fold, after the temperature.
+        threshold: From which probability on to answer; None where nobody asked.
+    """
+
+    choice: Choice
+    fit: Fit
+    temperature: float
+    probabilities: NDArray[np.float64]
+    threshold: Threshold | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,35 +48,43 @@ class Recipe:
         model: One of `names.MODEL_NAMES`, or `auto`.
         metric: What chooses: one of `selection.METRICS`.
         values: Exactly these values of the model's parameter; None for its own grid.
+        abstain_precision: Wanted of the rows that get an answer; None to answer all.
         progress: Told what is being computed.
     """
 
     model: str
     metric: str
     values: tuple[float, ...] | None
+    abstain_precision: float | None
     progress: Progress | None
 
-    def choose(
+    def make(
         self,
         training: Training,
         group: NDArray[np.int32],
         folds: NDArray[np.int64],
         prefix: str = "",
-    ) -> Choice:
-        """Choose model and setting on these rows.
+        *,
+        fitted: Training | None = None,
+    ) -> Made:
+        """Choose on these rows, find the temperature on them out of fold, fit on all of them.
+
+        The temperature of cross-validated scores serves the one fit to all rows, as in
+        scikit-learn's `CalibratedClassifierCV(ensemble=False)`.
 
         Args:
             training: The n rows.
             group: (n,) int32 codes, negative for none.
             folds: (n,) fold of each row.
             prefix: Of what progress is told.
+            fitted: Other rows to fit, of the same classes; by default all n.
         """
 
         def told(text: str) -> None:
             if self.progress:
                 self.progress(prefix + text)
 
-        return choose(
+        choice = choose(
             self.model,
             training,
             group,
@@ -62,3 +93,19 @@ class Recipe:
             values=self.values,
             progress=told,
         )
+        model, setting = choice.model, choice.selected.record.setting
+        told(f"calibrating {model.name}")
+        scores = out_of_fold(model, training, folds, setting)
+        made = model.fit(fitted or training, setting)
+        if model.calibrated:
+            temperature = fit_temperature(scores, training.labels)
+            made = Fit(made.form.cooled(temperature), made.converged, made.iterations)
+        else:
+            temperature = setting["temperature"]  # selection found it, and the fit applied it
+        probabilities = softmax(scores / temperature)
+        threshold = None
+        if self.abstain_precision is not None:
+            threshold = choose_threshold(
+                training.labels, probabilities, group, self.abstain_precision
+            )
+        return Made(choice, made, temperature, probabilities, threshold)

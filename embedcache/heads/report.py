@@ -9,7 +9,14 @@ from embedcache.evaluation.evaluate import Evaluation
 from embedcache.heads.calibrate import Calibration
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.cleaning import Conflict, Crossing
-from embedcache.heads.row_records import ClassRows, Mistake, NearDuplicates, RowCounts, Split
+from embedcache.heads.row_records import (
+    ClassRows,
+    LabelDoubts,
+    Mistake,
+    NearDuplicates,
+    RowCounts,
+    Split,
+)
 from embedcache.records.feature_source import FeatureSource, joined_name
 
 __all__ = ["FitReport"]
@@ -36,8 +43,9 @@ class FitReport:
         leaderboard: How the model was chosen, if it was.
         evaluation: How good the head is.
         calibration: How far its probabilities can be believed.
-        abstention: When to answer for a wanted precision, if one was asked for.
+        abstention: When the head answers for a wanted precision, if one was asked for.
         mistakes: The most confident ones.
+        label_doubts: Labels that are probably wrong.
         conflicts: Images with contradicting labels, at most `LISTED`.
         crossings: Images on both sides of the source's split, at most `LISTED`.
         crossing_count: How many there are.
@@ -63,6 +71,7 @@ class FitReport:
     calibration: Calibration
     abstention: Abstention | None
     mistakes: tuple[Mistake, ...]
+    label_doubts: LabelDoubts
     conflicts: tuple[Conflict, ...]
     crossings: tuple[Crossing, ...]
     crossing_count: int

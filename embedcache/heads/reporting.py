@@ -9,15 +9,23 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.evaluation.abstention import choose_threshold
+from embedcache.evaluation.abstention import Abstention, Threshold, measure
 from embedcache.evaluation.evaluate import evaluate
 from embedcache.heads.artefact import Head
-from embedcache.heads.calibrate import calibrate
+from embedcache.heads.calibrate import calibration_of
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
-from embedcache.heads.leaderboard import Choice
+from embedcache.heads.judging import Judged
 from embedcache.heads.prepare import Prepared
+from embedcache.heads.recipe import Made
 from embedcache.heads.report import FitReport
-from embedcache.heads.row_records import ClassRows, Mistake, RowCounts, Split
+from embedcache.heads.row_records import (
+    ClassRows,
+    LabelDoubt,
+    LabelDoubts,
+    Mistake,
+    RowCounts,
+    Split,
+)
 
 __all__ = ["FORMAT", "LISTED", "build_report"]
 
@@ -25,7 +33,7 @@ FORMAT = 3
 """Version of `report.json`."""
 
 LISTED = 100
-"""At most so many conflicts and crossings are listed; all are counted."""
+"""At most so many conflicts, crossings and doubtful labels are listed; all are counted."""
 
 _MISTAKES = 20
 
@@ -35,9 +43,9 @@ def build_report(
     head: Head,
     selection: SelectionRecord,
     leaderboard: Leaderboard | None,
-    probabilities: NDArray[np.float64],
-    fold_choices: tuple[Choice, ...],
-    abstain_precision: float | None,
+    answers: Judged,
+    made: Made | None,
+    doubts: tuple[LabelDoubt, ...],
 ) -> FitReport:
     """Judge the answers and put everything known into one record.
 
@@ -46,10 +54,12 @@ def build_report(
         head: The head that is shipped.
         selection: How its setting was chosen.
         leaderboard: How its model was chosen; None where it was given.
-        probabilities: (J, K) of the judged rows, by heads that had not seen them.
-        fold_choices: Of each outer fold; empty for a hold-out.
-        abstain_precision: Wanted of the rows that get an answer; None for no threshold.
+        answers: To the judged rows, by heads that had not seen them.
+        made: How the head was made; None where it was fitted to nothing.
+        doubts: Labels that are probably wrong, the most doubtful first.
     """
+    probabilities = answers.probabilities
+    choices = [each.choice for each in answers.outer]
     judged = prepared.judged
     labels, group = prepared.labels[judged], prepared.group[judged]
     k = prepared.judged_k
@@ -84,9 +94,9 @@ def build_report(
             protocol.kind,
             protocol.source,
             protocol.reason,
-            len(fold_choices),
-            tuple(each.model.name for each in fold_choices),
-            tuple(each.selected.record.setting for each in fold_choices),
+            len(choices),
+            tuple(each.model.name for each in choices),
+            tuple(each.selected.record.setting for each in choices),
             0 if protocol.is_cross_validation else 1,
         ),
         selection=selection,
@@ -100,17 +110,37 @@ def build_report(
             group,
             seed=head.chosen.seed,
         ),
-        calibration=calibrate(labels, probabilities, group, seed=head.chosen.seed),
+        calibration=calibration_of(
+            labels,
+            probabilities,
+            answers.temperature,
+            group,
+            shipped=None if made is None else made.temperature,
+            folds=tuple(each.temperature for each in answers.outer),
+        ),
         abstention=None
-        if abstain_precision is None
-        else choose_threshold(labels, probabilities, group, abstain_precision),
+        if made is None or made.threshold is None
+        else Abstention(
+            made.threshold,
+            measure(labels, probabilities, group, answers.threshold),
+            sum(_is_without(each.threshold) for each in answers.outer),
+        ),
         mistakes=_mistakes(prepared, labels, probabilities),
+        label_doubts=LabelDoubts(
+            sum(each.trained for each in doubts),
+            sum(each.judged for each in doubts),
+            doubts[:LISTED],
+        ),
         conflicts=cleaned.conflicts[:LISTED],
         crossings=cleaned.crossings[:LISTED],
         crossing_count=len(cleaned.crossings),
         notes=prepared.notes + _notes_after(head, selection, leaderboard),
         near_duplicates=None,
     )
+
+
+def _is_without(found: Threshold | None) -> bool:
+    return found is not None and found.threshold is None
 
 
 def _mistakes(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["ClassRows", "Mistake", "NearDuplicates", "NearPair", "RowCounts", "Split"]
+__all__ = [
+    "ClassRows",
+    "LabelDoubt",
+    "LabelDoubts",
+    "Mistake",
+    "NearDuplicates",
+    "NearPair",
+    "RowCounts",
+    "Split",
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +85,58 @@ class Mistake:
     label: str
     predicted: str
     probability: float
+
+
+@dataclass(frozen=True)
+class LabelDoubt:
+    """A row that looks like another class than its label says, to heads that had not seen it.
+
+    Attributes:
+        row: Its position in the cache.
+        id: Its name.
+        label: Its label.
+        suggested: The class that it looks like.
+        probability: Of the suggested class.
+        self_confidence: Probability of the label.
+        trained: Whether the shipped head is fitted on the row.
+        judged: Whether the row is judged.
+    """
+
+    row: int
+    id: str
+    label: str
+    suggested: str
+    probability: float
+    self_confidence: float
+    trained: bool
+    judged: bool
+
+
+@dataclass(frozen=True)
+class LabelDoubts:
+    """Labels in doubt, by confident learning.
+
+    Attributes:
+        trained: How many of the fitted rows' labels.
+        judged: How many of the judged rows' labels; in a cross-validation the same.
+        listed: The most doubtful ones, at most `LISTED`.
+    """
+
+    trained: int
+    judged: int
+    listed: tuple[LabelDoubt, ...]
+
+    def counted(self, rows: RowCounts, *, crossed: bool) -> str:
+        """How many labels of how many, in words: `3 of 80 training labels`.
+
+        Args:
+            rows: Where the rows went.
+            crossed: Whether training and judged rows are the same.
+        """
+        parts = [f"{self.trained:,} of {rows.train:,} training labels"] if rows.train else []
+        if not crossed:
+            parts.append(f"{self.judged:,} of {rows.judged:,} judged labels")
+        return " and ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,10 @@ from embedcache.heads.fit import Fitted, fitted_of
 from embedcache.heads.forms.cosine import Cosine
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.head_record import HowChosen
-from embedcache.heads.judging import answers
+from embedcache.heads.judging import Judged, answers
 from embedcache.heads.names import ZERO_SHOT
 from embedcache.heads.prepare import Prepared, check_finite
 from embedcache.heads.problem import Problem
-from embedcache.heads.reporting import build_report
 from embedcache.heads.rows import RunRows
 
 __all__ = ["Named", "Unscored", "zero_shot"]
@@ -73,7 +72,6 @@ def zero_shot(
     *,
     seed: int = 0,
     on_conflict: str = "error",
-    abstain_precision: float | None = None,
 ) -> Fitted | Unscored:
     """The head, and a report on it where rows have labels.
 
@@ -86,7 +84,6 @@ def zero_shot(
         named: The classes.
         seed: Of the bootstrap.
         on_conflict: `error`, or `drop` images whose labels contradict each other.
-        abstain_precision: Find the threshold above which answers are so often right.
 
     Raises:
         UnfittableError: Labels contradict each other, or a feature is not finite.
@@ -116,11 +113,10 @@ def zero_shot(
         _notes(classes[len(named.classes) : judged_k], int((~judged).sum())),
     )
     head = _head(problem, named, classes[len(named.classes) :], chosen)
-    probabilities = np.zeros((len(rows), judged_k))
-    everything = np.arange(len(rows))
-    probabilities[:, : prepared.k] = answers(named.form, prepared.features(everything))
-    report = build_report(prepared, head, selection, None, probabilities, (), abstain_precision)
-    return fitted_of(prepared, head, probabilities, report)
+    judged_rows = Judged.nothing(len(rows), judged_k)
+    found = answers(named.form, prepared.features(np.arange(len(rows))))
+    judged_rows.probabilities[:, : prepared.k] = found
+    return fitted_of(prepared, head, selection, None, judged_rows)
 
 
 def _protocol(problem: Problem, rows: NDArray[np.int64], seed: int) -> Protocol:

@@ -10,6 +10,7 @@ from embedcache.heads.report import FitReport
 from embedcache.reports.columns import columns, shorten
 from embedcache.reports.confusion_text import confusion_lines
 from embedcache.reports.escape import printable
+from embedcache.reports.label_doubts import doubt_lines
 from embedcache.reports.near_text import near_lines
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
 from embedcache.reports.trust_text import trust_lines
@@ -40,6 +41,7 @@ def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> s
         how_lines(report, width),
         leaderboard_lines(report.leaderboard, width),
         curve_lines(report.selection),
+        doubt_lines(report, width),
         _data(report, width),
         [f"next: embedcache predict {printable(run)} IMAGES"] if run else [],
     ]

@@ -23,6 +23,7 @@ __all__ = [
     "CONFIG",
     "HEAD",
     "HEAD_TENSORS",
+    "LABEL_DOUBTS",
     "PAGE",
     "PREDICTIONS",
     "REPORT",
@@ -41,6 +42,7 @@ ROWS = "rows.safetensors"
 PREDICTIONS = "predictions.safetensors"
 REPORT = "report.json"
 PAGE = "report.html"
+LABEL_DOUBTS = "label-doubts.csv"
 CONFIG = "config.json"
 
 RUNS_ENVIRONMENT = "EMBEDCACHE_RUNS_DIR"

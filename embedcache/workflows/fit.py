@@ -15,7 +15,8 @@ from embedcache.heads.fit import Fitted, fit
 from embedcache.heads.names import ZERO_SHOT
 from embedcache.heads.report import FitReport
 from embedcache.heads.zero_shot import Unscored, zero_shot
-from embedcache.runs.folder import CONFIG, PAGE, find_run, publish_run, runs_root
+from embedcache.reports.label_doubts import doubts_csv
+from embedcache.runs.folder import CONFIG, LABEL_DOUBTS, PAGE, find_run, publish_run, runs_root
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
@@ -81,7 +82,7 @@ def fit_head(
         on_conflict: `error`, or `drop` images whose labels contradict each other.
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)
             instead of the grid that finds its range.
-        abstain_precision: Find the threshold above which answers are so often right.
+        abstain_precision: Let the head answer only where so many answers are right.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
         classes: Of zero-shot: names between commas, a file of names, or a sequence of
@@ -100,6 +101,12 @@ def fit_head(
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
+    if model == ZERO_SHOT and abstain_precision is not None:
+        raise UsageError(
+            "zero-shot fits no rows, and so none can show when to abstain",
+            got=f"--abstain-precision {abstain_precision:g}",
+            hint="fit a head on labelled rows: --model logreg",
+        )
     _check_options(model, init, values, {"classes": classes, "prompt": prompts, "weights": weights})
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     problem, notes = side_by_side(caches)
@@ -118,7 +125,6 @@ def fit_head(
             named,
             seed=seed,
             on_conflict=on_conflict,
-            abstain_precision=abstain_precision,
         )
     else:
         if init == ZERO_SHOT:
@@ -167,6 +173,7 @@ def fit_head(
     def write(folder: Path) -> None:
         fitted.save(folder)
         if isinstance(fitted, Fitted):
+            write_atomic(folder / LABEL_DOUBTS, doubts_csv(fitted.doubts))
             write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
         write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
 

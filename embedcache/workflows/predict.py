@@ -73,12 +73,15 @@ class Predictor:
             manifest = _manifest(Path(name))
             for chunk in embed_images(manifest, self._backbones, self._workers):
                 probabilities = self.head.predict_proba(chunk.features)
+                abstained = self.head.abstains(probabilities)
                 for position, row in enumerate(chunk.rows):
                     id_ = manifest.ids[row]
                     shown = os.path.join(os.fsencode(name), id_) if Path(name).is_dir() else id_
                     reject = chunk.rejects.get(position)
                     if reject is None:
-                        yield Prediction(shown, probabilities[position], "")
+                        yield Prediction(
+                            shown, probabilities[position], "", bool(abstained[position])
+                        )
                     else:
                         yield Prediction(shown, None, f"{reject.reason.label}: {reject.detail}")
 

@@ -64,10 +64,11 @@ class FeaturePredictor:
             fits = (np.abs(block) <= np.finfo(stored).max).all(axis=1)  # NaN does not
             rows = np.where(fits[:, None], block, 0).astype(stored)
             probabilities = self.head.predict_proba(rows)
+            abstained = self.head.abstains(probabilities)
             for offset, is_sound in enumerate(fits):
                 id_ = os.fsencode(f"{path}:{start + offset}")
                 if is_sound:
-                    yield Prediction(id_, probabilities[offset], "")
+                    yield Prediction(id_, probabilities[offset], "", bool(abstained[offset]))
                 else:
                     yield Prediction(
                         id_, None, f"a feature is not finite, or does not fit into {stored}"

@@ -22,8 +22,11 @@ class Prediction:
             file-system bytes.
         probabilities: (K,) float64, or `None` for an input that was rejected.
         error: Why it was rejected, empty otherwise.
+        abstained: Whether the head gives no answer, as its largest probability is below
+            the threshold that it was fitted with.
     """
 
     id: bytes
     probabilities: NDArray[np.float64] | None
     error: str
+    abstained: bool = False

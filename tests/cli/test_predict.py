@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from builders import png
 from children import output
 from command import Command
 from shop import Shop
+
+from embedcache.heads.artefact import Head
+from embedcache.heads.head_record import AbstainRule
 
 
 def test_predictions_go_to_standard_output_as_csv(cli: Command, shop: Shop) -> None:
@@ -104,3 +108,17 @@ def test_an_unknown_ending_is_refused_before_any_work(cli: Command, shop: Shop) 
     done = cli("predict", shop.run, shop.photos, "-o", "out.xls")
     assert done.code == 2
     assert ".csv, .jsonl, .parquet" in done.err
+
+
+def test_a_head_may_abstain(cli: Command, shop: Shop) -> None:
+    """No class is named below its threshold, unless --no-abstain asks for every answer."""
+    head = Head.load(shop.run)
+    replace(head, abstain=AbstainRule(0.95, 1.0)).save(shop.run)
+    out = shop.folder / "out.csv"
+    done = cli.well("predict", shop.run, shop.photos, "-o", out)
+    assert done.out == f"12 images classified, 12 without an answer: {out}\n"
+    assert {(row["abstained"], row["label_1"]) for row in _read(out)} == {("true", "")}
+    done = cli.well("predict", shop.run, shop.photos, "-o", out, "--no-abstain", "--json")
+    assert done.json["abstained"] == 12
+    rows = _read(out)
+    assert all(row["abstained"] == "true" and row["label_1"] in head.classes for row in rows)

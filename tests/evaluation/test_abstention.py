@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from embedcache.evaluation.abstention import choose_threshold
+from embedcache.evaluation.abstention import choose_threshold, measure
 
 
 def _draw(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -60,3 +60,17 @@ def test_everything_may_be_answered() -> None:
     found = choose_threshold(np.zeros(1_000, int), shares, np.full(1_000, -1, np.int32), 0.95)
     assert found.coverage == 1
     assert found.threshold == pytest.approx(0.9)
+
+
+def test_what_is_measured_is_of_the_answered_rows() -> None:
+    """Rows below their own threshold have no answer; inf stands for never."""
+    shares = np.array([[0.9, 0.1]] * 8 + [[0.6, 0.4]] * 2)
+    labels = np.array([0] * 6 + [1] * 4)
+    least = np.array([0.8] * 7 + [np.inf] + [0.8] * 2)
+    found = measure(labels, shares, np.full(10, -1, np.int32), least)
+    assert (found.rows, found.answered, found.coverage) == (10, 7, 0.7)
+    assert found.precision == pytest.approx(6 / 7)
+    assert found.coverage_interval is not None
+    assert found.coverage_interval.low < 0.7 < found.coverage_interval.high
+    nothing = measure(labels, shares, np.full(10, -1, np.int32), np.full(10, np.inf))
+    assert (nothing.answered, nothing.precision, nothing.precision_interval) == (0, None, None)

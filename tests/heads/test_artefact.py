@@ -19,7 +19,7 @@ from embedcache.errors import (
 )
 from embedcache.heads.artefact import Head
 from embedcache.heads.forms.linear import Linear
-from embedcache.heads.head_record import HowChosen
+from embedcache.heads.head_record import AbstainRule, HowChosen
 from embedcache.records.feature_source import FeatureSource
 from embedcache.storage.digests import sha256_hex
 
@@ -266,3 +266,19 @@ def test_older_heads_are_refused_by_version(tmp_path: Path) -> None:
         Head.load(tmp_path)
     assert "older" in str(caught.value)
     assert "fit-head" in str(caught.value)
+
+
+def test_a_rule_to_abstain_comes_back(tmp_path: Path) -> None:
+    """It says which rows get no answer; a head without one answers all, and says nothing of it."""
+    shares = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.8, 0.1, 0.1]])
+    assert not head().abstains(shares).any()
+    careful = replace(head(), abstain=AbstainRule(0.95, 0.8))
+    careful.save(tmp_path)
+    again = Head.load(tmp_path)
+    assert again.abstain == careful.abstain
+    assert again.abstains(shares).tolist() == [True, False, False]
+    head().save(tmp_path)
+    assert "abstain" not in json.loads((tmp_path / "head.json").read_text())
+    replace(head(), abstain=AbstainRule(0.95, 1.5)).save(tmp_path)
+    with pytest.raises(CacheInvalidError, match="impossible rule"):
+        Head.load(tmp_path)

@@ -1,53 +1,61 @@
-"""Temperatures of the judged rows."""
+"""What the temperature of a head does to rows that it has not seen."""
 
 import numpy as np
 import pytest
 
-from embedcache.heads.calibrate import calibrate
+from embedcache.heads.calibrate import Calibration, calibration_of
 from embedcache.heads.logreg import softmax
 
 
-def _draw(count: int, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Labels drawn from true probabilities, and the same logits times `scale`."""
+def _found(
+    scale: float, temperature: float, group: np.ndarray | None = None, count: int = 4_000
+) -> Calibration:
+    """Labels of true logits, judged by `scale` times the logits over a temperature."""
     rng = np.random.default_rng(0)
     logits = rng.normal(scale=1.5, size=(count, 3))
     labels = (rng.random((count, 1)) > softmax(logits).cumsum(axis=1)).sum(axis=1)
-    return labels, softmax(scale * logits)
+    alone = np.full(count, -1, np.int32)
+    return calibration_of(
+        labels,
+        softmax(scale * logits / temperature),
+        np.full(count, temperature),
+        alone if group is None else group,
+        shipped=temperature,
+        folds=(),
+    )
 
 
 @pytest.mark.parametrize("scale", [3.0, 0.4])
-def test_it_undoes_a_wrong_scale(scale: float) -> None:
-    """Logits that are three times too large, or too small, get just that temperature."""
-    labels, shares = _draw(4_000, scale)
-    found = calibrate(labels, shares, np.full(4_000, -1, np.int32), seed=0)
-    assert found.temperature == pytest.approx(scale, rel=0.1)
+def test_the_right_temperature_is_seen_to_help(scale: float) -> None:
+    """Both errors shrink, and the interval of the change is below 0."""
+    found = _found(scale, scale)
     assert found.ece_after < 0.03 < found.ece_before
     assert found.log_loss_after < found.log_loss_before
+    assert found.log_loss_change is not None
+    change = found.log_loss_after - found.log_loss_before
+    assert found.log_loss_change.low < change < found.log_loss_change.high < 0
 
 
-def test_true_probabilities_stay() -> None:
-    """A temperature near 1, and nothing gained."""
-    labels, shares = _draw(4_000, 1.0)
-    found = calibrate(labels, shares, np.full(4_000, -1, np.int32), seed=0)
-    assert found.temperature == pytest.approx(1, rel=0.1)
-    assert found.log_loss_after == pytest.approx(found.log_loss_before, abs=0.005)
+def test_a_wrong_temperature_is_seen_to_harm() -> None:
+    """Nothing is flattered: true probabilities that are sharpened get worse."""
+    found = _found(1.0, 0.3)
+    assert found.log_loss_change is not None
+    assert found.log_loss_change.low > 0
+    assert found.ece_after > found.ece_before
 
 
-def test_what_is_said_of_after_has_not_seen_its_rows() -> None:
-    """One group of five is sure and wrong: a temperature that had seen it could only gain."""
-    labels, shares = _draw(1_000, 1.0)
-    group = np.repeat(np.arange(5, dtype=np.int32), 200)
-    odd = group == 4
-    shares[odd] = np.where(np.arange(3) == (labels[odd, None] + 1) % 3, 0.98, 0.01)
-    found = calibrate(labels, shares, group, seed=0)
-    assert found.temperature > 1.5
-    assert found.log_loss_after > found.log_loss_before
+def test_a_temperature_of_one_changes_nothing() -> None:
+    """Before is after, also where a head does not know a class."""
+    shares = np.array([[0.7, 0.3, 0.0]] * 6)
+    alone = np.full(6, -1, np.int32)
+    found = calibration_of(
+        np.array([0, 0, 0, 1, 1, 2]), shares, np.ones(6), alone, shipped=1.0, folds=(1.0,)
+    )
+    assert found.log_loss_before == pytest.approx(found.log_loss_after)
+    assert found.ece_before == pytest.approx(found.ece_after)
 
 
-def test_classes_that_a_head_does_not_know_stay_impossible() -> None:
-    """A column of zeros stays, and rows of that class don't ask for an endless temperature."""
-    labels, shares = _draw(1_000, 3.0)
-    shares = np.c_[shares, np.zeros(1_000)]
-    labels[:20] = 3
-    found = calibrate(labels, shares, np.full(1_000, -1, np.int32), seed=0)
-    assert found.temperature == pytest.approx(3, rel=0.2)
+def test_few_groups_have_no_interval() -> None:
+    """Four groups say nothing of the next."""
+    group = (np.arange(4_000) % 4).astype(np.int32)
+    assert _found(3.0, 3.0, group).log_loss_change is None

@@ -160,3 +160,32 @@ def test_the_callers_errors_stay_the_callers(tmp_path: Path) -> None:
         prediction_writer(tmp_path / "p.csv", io.BytesIO(), CLASSES),
     ):
         open(tmp_path / "an input that is gone").close()
+
+
+@pytest.mark.parametrize("answers_all", [False, True])
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_rows_without_an_answer_are_marked(
+    tmp_path: Path, ending: str, *, answers_all: bool
+) -> None:
+    """They have a probability and no label, unless every answer is asked for."""
+    path = tmp_path / f"p.{ending}"
+    with prediction_writer(
+        path, io.BytesIO(), CLASSES, marks=True, answers_all=answers_all
+    ) as writer:
+        writer.write(IDS, PROBABILITIES, np.array([True, False]))
+        writer.reject(b"bad.png", "truncated")
+    if ending == "csv":
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert [row["abstained"] for row in rows] == ["true", "false", ""]
+    else:
+        rows = (
+            [json.loads(line) for line in path.read_text().splitlines()]
+            if ending == "jsonl"
+            else pq.read_table(path).to_pylist()
+        )
+        assert [row["abstained"] for row in rows] == [True, False, None]
+    assert list(rows[0]) == ["id", "abstained", "label_1", "probability_1", "error"]
+    assert rows[0]["label_1"] == ("bee" if answers_all else rows[2]["label_1"])
+    assert float(rows[0]["probability_1"]) == 0.5
+    assert rows[1]["label_1"] == "c,\n"

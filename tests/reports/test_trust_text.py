@@ -1,23 +1,38 @@
 """Calibration and abstention as text."""
 
-from embedcache.evaluation.abstention import Abstention
+from embedcache.evaluation.abstention import Abstention, Answered, Threshold
+from embedcache.evaluation.intervals import Interval
 from embedcache.heads.calibrate import Calibration
 from embedcache.reports.trust_text import trust_lines
 
-FOUND = Calibration(1.31, 0.052, 0.017, 0.41, 0.385)
+FOUND = Calibration(1.31, (), 0.052, 0.017, 0.41, 0.385, Interval(-0.031, -0.019))
+ANSWERED = Answered(500, 310, 0.62, Interval(0.58, 0.66), 0.981, Interval(0.96, 0.99))
 
 
 def test_it_shows_before_and_after() -> None:
-    """Both errors and the temperature, in one line."""
-    assert trust_lines(FOUND, None, 80) == [
-        "calibration: ECE 5.2 points; with a temperature of 1.31 1.7 points, log-loss",
-        "  0.385",
-    ]
-
-
-def test_it_says_when_to_answer() -> None:
-    """The threshold, its coverage and its bound; or that there is none."""
-    text = " ".join(trust_lines(FOUND, Abstention(0.95, 0.871, 0.62, 0.981, 0.954), 80))
-    for words in ("from a probability of 0.871 on", "62.0 % of the", "98.1 %", "95.4 %", "95 %)"):
+    """Both errors, both losses, the temperature and the interval of the change."""
+    text = " ".join(line.strip() for line in trust_lines(FOUND, None, 80))
+    for words in (
+        "a temperature of 1.31",
+        "ECE 5.2 → 1.7 points",
+        "log-loss 0.410 → 0.385, change [-0.0310, -0.0190]",
+    ):
         assert words in text
-    assert "no threshold" in " ".join(trust_lines(FOUND, Abstention(0.9, None, 0, None, None), 80))
+
+
+def test_it_says_when_the_head_answers() -> None:
+    """The threshold and its bound, and what was measured; or that there is none."""
+    chosen = Threshold(0.95, 0.871, 0.6, 0.97, 0.954)
+    lines = trust_lines(FOUND, Abstention(chosen, ANSWERED, 1), 80)
+    assert max(map(len, lines)) <= 80
+    text = " ".join(line.strip() for line in lines)
+    for words in (
+        "from a probability of 0.871 on",
+        "at least 95.4 % of",
+        "answers 62.0 % [58.0, 66.0]",
+        "98.1 % [96.0, 99.0] of these answers are right",
+        "1 outer folds found no threshold",
+    ):
+        assert words in text
+    without = Abstention(Threshold(0.9, None, 0, None, None), ANSWERED, 0)
+    assert "show no threshold" in " ".join(trust_lines(FOUND, without, 80))

@@ -13,6 +13,7 @@ from embedcache.runs.folder import (
     CONFIG,
     HEAD,
     HEAD_TENSORS,
+    LABEL_DOUBTS,
     PAGE,
     PREDICTIONS,
     REPORT,
@@ -25,7 +26,7 @@ from embedcache.workflows.problem import problem_of
 
 
 def test_a_run_folder_holds_the_head_its_rows_the_report_and_the_configuration(lab: Lab) -> None:
-    """Seven files, named for what they hold, and nothing else."""
+    """Eight files, named for what they hold, and nothing else."""
     lab.extract()
     run = lab.fit()
     assert {path.name for path in run.path.iterdir()} == {
@@ -35,6 +36,7 @@ def test_a_run_folder_holds_the_head_its_rows_the_report_and_the_configuration(l
         PREDICTIONS,
         REPORT,
         PAGE,
+        LABEL_DOUBTS,
         CONFIG,
     }
     report = json.loads((run.path / REPORT).read_text())

@@ -13,6 +13,7 @@ from fakes import FakeBackbone
 from lab import GREEN, RED, Lab, paint
 
 from embedcache.errors import CacheInvalidError, DriftError, IdentityMismatchError
+from embedcache.heads.head_record import AbstainRule
 from embedcache.runs.folder import CONFIG
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.fit import Run, fit_head
@@ -206,3 +207,18 @@ def test_backbones_must_be_the_runs_in_its_order(lab: Lab, pair: list[FakeBackbo
         predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=pair[0])
     with pytest.raises(IdentityMismatchError, match="not of the backbone"):
         predict(run.path, [lab.photos], cache_dir=lab.cache_dir, backbone=pair[::-1])
+
+
+def test_unsure_images_get_no_answer(lab: Lab, run: Run, tmp_path: Path) -> None:
+    """A head with a rule marks what is below its threshold; one without marks nothing."""
+    grey = paint(tmp_path / "grey.png", (120, 120, 40), 951)
+    red = paint(tmp_path / "red.png", RED, 952)
+    plain = list(lab.predictor(run, FakeBackbone()).predict([grey, red]))
+    assert not any(item.abstained for item in plain)
+    sure = [float(item.probabilities.max()) for item in plain]
+    assert sure[0] < sure[1]
+    rule = AbstainRule(0.95, sum(sure) / 2)
+    replace(run.head, abstain=rule).save(run.path)
+    careful = list(lab.predictor(run, FakeBackbone()).predict([grey, red]))
+    assert [item.abstained for item in careful] == [True, False]
+    np.testing.assert_array_equal(careful[0].probabilities, plain[0].probabilities)

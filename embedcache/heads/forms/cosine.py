@@ -44,6 +44,10 @@ class Cosine:
         """(N, K); a row of zeros stays."""
         return self.linear.logits(normalised(features))
 
+    def cooled(self, temperature: float) -> Cosine:
+        """The form whose logits are these over a temperature."""
+        return Cosine(self.linear.cooled(temperature))
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""
         return self.linear.tensors()

@@ -43,6 +43,10 @@ class Form(Protocol):
         """(N, K), for finite features (N, D)."""
         ...
 
+    def cooled(self, temperature: float) -> Self:
+        """The form whose logits are these over a temperature above 0."""
+        ...
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""
         ...

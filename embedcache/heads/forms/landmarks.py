@@ -7,7 +7,7 @@ the number of classes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,6 +57,10 @@ class Landmarks:
             near[row] = np.square(away, out=away).sum(axis=1)
         near *= -self.gamma
         return self.linear.logits(np.exp(near, out=near))
+
+    def cooled(self, temperature: float) -> Landmarks:
+        """The form whose logits are these over a temperature."""
+        return replace(self, linear=self.linear.cooled(temperature))
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""

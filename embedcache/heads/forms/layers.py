@@ -46,6 +46,10 @@ class Layers:
         """(N, K)."""
         return self.output.logits(np.maximum(self.hidden.logits(features), 0))
 
+    def cooled(self, temperature: float) -> Layers:
+        """The form whose logits are these over a temperature."""
+        return Layers(self.hidden, self.output.cooled(temperature))
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""
         return {

@@ -50,6 +50,10 @@ class Linear:
             np.matmul(weights, row, out=logits[index])
         return logits + self.intercept
 
+    def cooled(self, temperature: float) -> Linear:
+        """The form whose logits are these over a temperature."""
+        return Linear(self.weights / temperature, self.intercept / temperature)
+
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""
         return {"weights": self.weights, "intercept": self.intercept}

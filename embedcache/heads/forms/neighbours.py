@@ -9,7 +9,7 @@ number of neighbours.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -145,6 +145,10 @@ class Neighbours:
         share = np.bincount(self.labels) / len(self.labels)
         logits = votes(self.labels[index], similarity, share, float(self.vote_temperature[0]))
         return logits / self.temperature
+
+    def cooled(self, temperature: float) -> Neighbours:
+        """The form whose logits are these over a temperature."""
+        return replace(self, temperature=self.temperature * temperature)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
         """The arrays that define it."""

@@ -10,10 +10,10 @@ from collections import Counter
 
 import numpy as np
 
-from embedcache.evaluation.label_errors import label_errors
-from embedcache.heads.row_records import NearDuplicates
+from embedcache.heads.row_records import LabelDoubt, NearDuplicates
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import inline, percent, section, table, text
+from embedcache.runs.folder import LABEL_DOUBTS
 
 __all__ = ["data", "doubtful_labels", "mistakes"]
 
@@ -32,7 +32,7 @@ def mistakes(material: Material) -> str:
     items = [
         _item(
             material,
-            int(at),
+            int(material.row[at]),
             f'<span class="wrong">{inline(material.class_name(predicted[at]), longest=30)} '
             f"{percent(float(sure[at]))}&nbsp;%</span><br>"
             f"labelled {inline(material.class_name(material.labels[at]), longest=30)}",
@@ -49,41 +49,36 @@ def mistakes(material: Material) -> str:
 
 def doubtful_labels(material: Material) -> str:
     """Rows whose label is probably wrong."""
-    found = label_errors(material.labels, material.probabilities)
+    report, found = material.report, material.report.label_doubts
     about = (
-        "By confident learning (Northcutt et al. 2021): a judged row is listed when it reaches "
-        "the usual probability of another class, by heads that had not seen it. Look before you "
-        "change a label: these rows may also be hard, or the head weak."
+        '<p class="soft small">By confident learning (Northcutt et al. 2021): a row is listed when '
+        "it reaches the usual probability of another class, by heads that had not seen it. Look "
+        "before you change a label: these rows may also be hard, or the head weak.</p>"
     )
-    count = len(found.row)
-    if not count:
-        return section("Labels in doubt", "<p>None.</p>", f'<p class="soft small">{about}</p>')
-    rows = "judged row looks" if count == 1 else "judged rows look"
-    items = [
-        _item(material, int(at), _doubt(material, int(at), int(guess)))
-        for at, guess in zip(found.row[:_MOST_DOUBTFUL], found.suggestion, strict=False)
-    ]
+    counts = found.counted(report.rows, crossed=bool(report.split.folds))
+    if not found.listed:
+        return section("Labels in doubt", f"<p>{counts}.</p>", about)
     return section(
         "Labels in doubt",
-        f"<p>{count:,} {rows} like another class than the label says.</p>",
-        f'<p class="soft small">{about}</p>',
-        _gallery(items),
+        f"<p>{counts} look like another class than they say. "
+        f"<code>{LABEL_DOUBTS}</code> has all of them.</p>",
+        about,
+        _gallery(
+            [_item(material, each.row, _doubt(each)) for each in found.listed[:_MOST_DOUBTFUL]]
+        ),
     )
 
 
-def _doubt(material: Material, at: int, guess: int) -> str:
-    label = int(material.labels[at])
-    shares = material.probabilities[at]
+def _doubt(doubt: LabelDoubt) -> str:
+    side = "" if doubt.trained else " · judged"
     return (
-        f"labelled {inline(material.class_name(label), longest=30)} "
-        f"({percent(float(shares[label]))}&nbsp;%)<br>looks like "
-        f'<span class="wrong">{inline(material.class_name(guess), longest=30)}</span> '
-        f"({percent(float(shares[guess]))}&nbsp;%)"
+        f"labelled {inline(doubt.label, longest=30)} ({percent(doubt.self_confidence)}&nbsp;%)<br>"
+        f'looks like <span class="wrong">{inline(doubt.suggested, longest=30)}</span> '
+        f"({percent(doubt.probability)}&nbsp;%){side}"
     )
 
 
-def _item(material: Material, at: int, caption: str) -> str:
-    row = int(material.row[at])
+def _item(material: Material, row: int, caption: str) -> str:
     picture = material.picture(row)
     shown = f'<img src="{picture}" alt="">' if picture else '<span class="blank">no picture</span>'
     name = inline(material.ids.text(row), longest=48)

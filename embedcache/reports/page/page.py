@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embedcache.heads.report import FitReport
-from embedcache.reports.page import evidence, scores
+from embedcache.reports.page import evidence, scores, trust
 from embedcache.reports.page.confusion import confusion
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import section, table, text
@@ -30,8 +30,8 @@ def page(material: Material) -> bytes:
         *_beside(scores.scores(report), confusion(report.evaluation), len(report.classes)),
         scores.classes(report),
         scores.leaderboard(report),
-        _pair(scores.choice(report), scores.calibration(material)),
-        scores.abstention(report),
+        _pair(scores.choice(report), trust.calibration(material)),
+        trust.abstention(report),
         evidence.mistakes(material),
         evidence.doubtful_labels(material),
         evidence.data(material),

@@ -1,18 +1,16 @@
-"""The page's numbers: the headline, all scores, the classes, how C was chosen, calibration."""
+"""The page's numbers: the headline, all scores, the classes, how the setting was chosen."""
 
 from __future__ import annotations
 
 from collections import Counter
 
-from embedcache.evaluation.calibration import reliability
 from embedcache.evaluation.evaluate import ClassScore, Score
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.report import FitReport
-from embedcache.reports.page.charts import bar, curve, reliability_diagram, strip
-from embedcache.reports.page.material import Material
+from embedcache.reports.page.charts import bar, curve, strip
 from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
 
-__all__ = ["abstention", "calibration", "choice", "classes", "headline", "leaderboard", "scores"]
+__all__ = ["choice", "classes", "headline", "leaderboard", "scores"]
 
 _SHARES = {"accuracy", "balanced accuracy", "macro-F1"}
 _LOSS_NAMES = {
@@ -158,32 +156,6 @@ def _fold_choices(report: FitReport) -> str:
     )
 
 
-def abstention(report: FitReport) -> str:
-    """From which probability on to answer, where a precision was asked for."""
-    found = report.abstention
-    if found is None:
-        return ""
-    wanted = f"{100 * found.wanted:.4g}&nbsp;%"
-    about = (
-        '<p class="soft small">A one-sided Wilson bound over the judged rows, corrected for the '
-        "choice among thresholds.</p>"
-    )
-    if found.threshold is None:
-        return section(
-            "When to answer",
-            f"<p>No threshold can be shown to make {wanted} of the answers right.</p>",
-            about,
-        )
-    return section(
-        "When to answer",
-        f"<p>Answer where the probability is at least {found.threshold:.3f}: that is "
-        f"{percent(found.coverage)}&nbsp;% of the judged rows, and {percent(found.precision)}"
-        f"&nbsp;% of the answers are right; with 95&nbsp;% confidence at least "
-        f"{percent(found.bound)}&nbsp;% (wanted: {wanted}).</p>",
-        about,
-    )
-
-
 def _setting(setting: dict[str, float]) -> str:
     return ", ".join(f"{text(name)} = {value:.3g}" for name, value in setting.items())
 
@@ -210,20 +182,4 @@ def leaderboard(report: FitReport) -> str:
         f'<p class="soft small">Out-of-fold {loss} of the training rows, in pairs, with '
         "simultaneous 95 % intervals: a model whose interval holds 0 may be as good.</p>",
         *(f'<p class="soft small">Left out: {text(reason)}</p>' for reason in board.left_out),
-    )
-
-
-def calibration(material: Material) -> str:
-    """The reliability diagram and its error."""
-    found = material.report.calibration
-    diagram = reliability(material.labels, material.probabilities, material.group)
-    return section(
-        "Can its probabilities be believed?",
-        f"<p>Expected calibration error: {percent(found.ece_before)} points, log-loss "
-        f"{found.log_loss_before:.3f}. With a temperature of {found.temperature:.3g}: "
-        f"{percent(found.ece_after)} points, {found.log_loss_after:.3f}.</p>",
-        reliability_diagram(diagram),
-        '<p class="soft small">Each dot: the judged rows of one range of probability (larger: more '
-        "rows), and how often they are right, with a 95 % interval. On the dashed line the "
-        "probabilities are right; below it the head is too sure.</p>",
     )

@@ -135,3 +135,12 @@ def test_a_cosine_does_not_see_the_length_of_a_row() -> None:
     assert form.logits(rows) == pytest.approx(expected)
     assert form.logits(64 * rows) == pytest.approx(expected)
     assert np.array_equal(form.logits(np.zeros((1, D)))[0], form.linear.intercept)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_cooled_form_divides_its_logits(name: str) -> None:
+    """By the temperature, and nothing else changes."""
+    form = make(name)
+    features = np.random.default_rng(2).normal(size=(20, D))
+    assert form.cooled(2.5).logits(features) == pytest.approx(form.logits(features) / 2.5)
+    assert form.cooled(2.5).tensors().keys() == form.tensors().keys()

@@ -8,7 +8,8 @@ import materials
 import numpy as np
 import pytest
 
-from embedcache.evaluation.abstention import Abstention
+from embedcache.evaluation.abstention import Abstention, Answered, Threshold
+from embedcache.evaluation.intervals import Interval
 from embedcache.heads.choice_records import Contender, Leaderboard
 from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.records.rejects import Reject, RejectReason
@@ -85,6 +86,8 @@ def test_it_says_what_a_person_looks_for() -> None:
         "Labels in doubt",
         "Northcutt",
         "Expected calibration error",
+        "2 of 300 training labels and 1 of 300 judged labels look like another class",
+        "looks like dog",
         "bad.png: truncated, cut off",
         "a.png as cat, b.png as dog",
         "c.png, which left training, is d.png",
@@ -171,16 +174,17 @@ def test_a_leaderboard_is_shown() -> None:
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        (Abstention(0.95, 0.871, 0.62, 0.981, 0.954), "at least 0.871: that is 62.0"),
-        (Abstention(0.95, None, 0.0, None, None), "No threshold can be shown to make 95"),
+        (Threshold(0.95, 0.871, 0.6, 0.97, 0.954), "at least 0.871: that is 62.0"),
+        (Threshold(0.95, None, 0.0, None, None), "No threshold can be shown to make 95"),
     ],
 )
-def test_a_wanted_precision_is_answered(found: Abstention, words: str) -> None:
+def test_a_wanted_precision_is_answered(found: Threshold, words: str) -> None:
     """The threshold with its coverage, or that there is none."""
     material = materials.material()
-    report = replace(material.report, abstention=found)
+    judged = Answered(500, 310, 0.62, Interval(0.58, 0.66), 0.981, Interval(0.96, 0.99))
+    report = replace(material.report, abstention=Abstention(found, judged, 0))
     assert words in _read(replace(material, report=report)).text
-    assert "When to answer" not in _read(material).text
+    assert "When it answers" not in _read(material).text
 
 
 def test_near_duplicates_are_listed() -> None:

@@ -1,0 +1,39 @@
+"""`out_of_fold`: what a setting says of each training row by a fit to the other folds.
+
+n is the number of rows, K the number of classes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from embedcache.heads.ladder import Setting
+from embedcache.heads.model import Model, Training, folds_of
+
+__all__ = ["out_of_fold"]
+
+_TOLERANCE = 1e-4
+"""Of the gradient of the mean loss, times K: a little stricter than what ranks settings."""
+
+
+def out_of_fold(
+    model: Model, training: Training, folds: NDArray[np.int64], setting: Setting
+) -> NDArray[np.float64]:
+    """Scores (n, K), −inf for a class that the other folds don't have.
+
+    They are computed anew for the one setting that was chosen: to keep those of every
+    setting that was tried would take as much memory as the features, times the settings,
+    where classes are many.
+
+    Args:
+        model: What to fit.
+        training: The n rows.
+        folds: (n,) fold of each row.
+        setting: The parameters.
+    """
+    scores = np.full((len(training.labels), training.k), -np.inf)
+    for part in folds_of(model, training, folds):
+        found = part.fold.score(setting, _TOLERANCE / training.k)
+        scores[np.ix_(part.held_out, part.seen)] = found.scores
+    return scores
