@@ -15,7 +15,7 @@ __all__ = ["fit_on_offset"]
 
 
 def fit_on_offset(
-    features: NDArray[np.float64],
+    features: NDArray[np.floating],
     labels: NDArray[np.integer],
     offset: NDArray[np.float64],
     c: float,
@@ -30,7 +30,7 @@ def fit_on_offset(
     classes the penalty is on both weight vectors here, so that C is its 2 C.
 
     Args:
-        features: (n, D), standardised.
+        features: (n, D) float32 or float64, standardised; products are in their dtype.
         labels: (n,) in 0 to K − 1.
         offset: (n, K), fixed logits.
         c: Inverse strength C of the penalty.
@@ -48,10 +48,10 @@ def fit_on_offset(
 
     def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         weights, intercept = flat[: k * d].reshape(k, d), flat[k * d :]
-        error = softmax(features @ weights.T + intercept + offset)
+        error = softmax(features @ weights.T.astype(features.dtype) + intercept + offset)
         value = -np.log(np.maximum(error[place], np.finfo(np.float64).tiny)).mean()
         error[place] -= 1
-        slope = error.T @ features / n + weights / (c * n)
+        slope = error.T.astype(features.dtype) @ features / n + weights / (c * n)
         penalty = np.square(weights).sum() / (2 * c * n)
         return float(value + penalty), np.concatenate([slope.ravel(), error.mean(axis=0)])
 

@@ -117,6 +117,8 @@ def fit_head(
     if keep_duplicates_together:
         problem = on_one_side(problem, root)
     fitted: Fitted | Unscored
+    if ZERO_SHOT in (model, init) and progress is not None:
+        progress("encoding the names of the classes")
     if model == ZERO_SHOT:
         names = tuple(problem.classes) if classes is None else read_classes(classes)
         named = name_classes(caches, names, tuple(prompts or PROMPTS), weights)

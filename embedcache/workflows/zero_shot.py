@@ -77,14 +77,15 @@ def name_classes(
     """
     _check(caches, classes, prompts)
     (cache,) = caches
-    if not cache.meta.request:
+    try:
+        request = BackboneRequest.from_json(cache.meta.request)
+    except ValueError as error:
         raise BackboneError(
             "this cache does not say how to load its backbone, and so has no text tower",
             where=cache.path,
             got="features that were imported, or of a backbone made in memory",
             expected="a cache that embedcache extract made with a backbone of open_clip",
-        )
-    request = BackboneRequest.from_json(cache.meta.request)
+        ) from error
     from embedcache.backbones.text_tower import load_text_tower
 
     tower = load_text_tower(replace(request, weights=weights or request.weights))

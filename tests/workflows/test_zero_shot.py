@@ -15,6 +15,7 @@ from small_models import SmallModel, talking_clip_model
 
 from embedcache.errors import BackboneError, IdentityMismatchError, UsageError
 from embedcache.store.cache import FeatureCache
+from embedcache.store.writer import write_cache
 from embedcache.workflows.compare import compare
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.fit import fit_head
@@ -202,14 +203,16 @@ def test_what_zero_shot_cannot_do_is_said(cache: FeatureCache, tmp_path: Path) -
     memory = make_cache(tmp_path / "memory.h5")
     with pytest.raises(BackboneError, match="does not say how to load"):
         fit_head(memory, model="zero-shot", runs_dir=tmp_path)
+    elsewhere = replace(cache.meta, request={"features_sha256": "0" * 64})
+    write_cache(tmp_path / "imported.h5", cache.tables, elsewhere, [cache.X])
+    with pytest.raises(BackboneError, match="does not say how to load"):
+        fit_head(tmp_path / "imported.h5", model="zero-shot", runs_dir=tmp_path)
     with pytest.raises(UsageError, match="one backbone"):
         _ = fit_head([cache, _other_layer(tmp_path, cache)], model="zero-shot", runs_dir=tmp_path)
 
 
 def _other_layer(folder: Path, cache: FeatureCache) -> FeatureCache:
     """The same rows, as if they were of an earlier layer."""
-    from embedcache.store.writer import write_cache
-
     spec = replace(cache.meta.backbone, identity=replace(cache.identity, layer="early"))
     path = folder / "early.h5"
     write_cache(path, cache.tables, replace(cache.meta, backbone=spec), [cache.X])

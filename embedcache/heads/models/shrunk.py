@@ -18,7 +18,7 @@ from embedcache.heads.logreg import Softmax
 from embedcache.heads.model import Fit, Scored, Training
 from embedcache.heads.models.base import Base
 from embedcache.heads.offset_softmax import fit_on_offset
-from embedcache.heads.standardise import Scaler
+from embedcache.heads.standardise import Float, Scaler
 from embedcache.heads.threads import one_thread
 
 __all__ = ["Shrunk"]
@@ -45,11 +45,11 @@ class Shrunk(Base):
 
     def fold(self, training: Training, held_out: Features) -> ShrunkFold:
         """Make both sides unit, and standardise them by the training rows."""
-        return ShrunkFold(_Part(training), normalised(held_out.array()))
+        return ShrunkFold(_Part(training, np.float32), normalised(held_out.array()))
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to convergence."""
-        part = _Part(training)
+        part = _Part(training, np.float64)
         fit = part.fit(setting["C"], _TOLERANCE, _MAX_ITERATIONS)
         weights, intercept = part.scaler.fold(
             fit.weights.astype(np.float64), fit.intercept.astype(np.float64)
@@ -59,16 +59,21 @@ class Shrunk(Base):
 
 
 class _Part:
-    """Training rows of length 1, standardised, in their own span, and their fixed logits."""
+    """Training rows of length 1, standardised, and their fixed logits.
 
-    def __init__(self, training: Training) -> None:
+    Args:
+        training: With a prior.
+        dtype: float32 to choose C, float64 for a fit that is kept.
+    """
+
+    def __init__(self, training: Training, dtype: type[Float]) -> None:
         assert training.prior is not None
         self.prior = training.prior
         unit = normalised(training.features.array())
         self.scaler = Scaler.fit(unit)
         self._labels = training.labels
-        self._rows = self.scaler.apply(unit, np.float64)
-        self._basis = np.eye(unit.shape[1])
+        self._rows: NDArray[np.floating] = self.scaler.apply(unit, dtype)
+        self._basis: NDArray[np.floating] | None = None
         with one_thread():
             self._offset = unit @ self.prior.T
             if len(unit) < unit.shape[1]:
@@ -88,19 +93,21 @@ class _Part:
             tolerance=tolerance,
             max_iterations=max_iterations,
         )
+        if self._basis is None:
+            return last
         with one_thread():
             weights = last.weights @ self._basis.T
         return Softmax(weights, last.intercept, last.converged, last.iterations)
 
 
 class ShrunkFold:
-    """Fits at one C after another."""
+    """Fits at one C after another, in float32."""
 
     def __init__(self, part: _Part, held_out: NDArray[np.float64]) -> None:
         self._part = part
         with one_thread():
             self._offset = held_out @ part.prior.T
-        self._held_out = part.scaler.apply(held_out, np.float64)
+        self._held_out = part.scaler.apply(held_out, np.float32)
 
     def score(self, setting: Setting, tolerance: float) -> Scored:
         """Logits of the held-out rows."""

@@ -14,12 +14,12 @@ from embedcache.heads.models.shrunk import Shrunk
 K, D, SCALE = 6, 64, 15.0
 RNG = np.random.default_rng(0)
 CENTRES = normalised(RNG.normal(size=(K, D)))
-PRIOR = SCALE * normalised(CENTRES + 0.8 * normalised(RNG.normal(size=(K, D))))
+PRIOR = SCALE * normalised(CENTRES + 1.2 * normalised(RNG.normal(size=(K, D))))
 
 
 def rows(labels: np.ndarray, seed: int) -> np.ndarray:
     noise = np.random.default_rng(seed).normal(size=(len(labels), D))
-    return (3 * CENTRES[labels] + 0.5 * noise).astype(np.float32)
+    return (3 * CENTRES[labels] + 0.7 * noise).astype(np.float32)
 
 
 def training(shots: int) -> Training:
