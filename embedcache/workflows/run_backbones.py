@@ -64,7 +64,8 @@ def run_backbones(
         backbones: In memory, one for each source of the head, for runs that were made so.
 
     Raises:
-        UsageError: Some of the features were made elsewhere.
+        UsageError: Some of the features were made elsewhere, or by a backbone that was in
+            memory then and is not given now.
         CacheInvalidError: The run does not say how to load them.
         IdentityMismatchError: One is not on this machine any more.
         DriftError: This environment does not reproduce its features.
@@ -81,6 +82,12 @@ def run_backbones(
     if len(entries) != len(head.sources):
         raise _no_backbone(run, f"{len(entries)} backbones for {len(head.sources)} sources")
     given: Sequence[Backbone | BackboneRequest] = backbones or [request for request, _ in entries]
+    if not all(given):
+        raise UsageError(
+            "this run's backbone was given from Python: it cannot be loaded again",
+            where=run,
+            hint="Predictor(RUN, backbone=…) takes it",
+        )
     sources = [
         BackboneSource(each, index_dir=index_dir(root), device=device, batch_size=batch_size)
         for each in given

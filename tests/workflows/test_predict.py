@@ -12,7 +12,7 @@ from builders import IDENTITY
 from fakes import FakeBackbone
 from lab import GREEN, RED, Lab, paint
 
-from embedcache.errors import CacheInvalidError, DriftError, IdentityMismatchError
+from embedcache.errors import CacheInvalidError, DriftError, IdentityMismatchError, UsageError
 from embedcache.heads.head_record import AbstainRule
 from embedcache.runs.folder import CONFIG
 from embedcache.store.cache import FeatureCache
@@ -222,3 +222,9 @@ def test_unsure_images_get_no_answer(lab: Lab, run: Run, tmp_path: Path) -> None
     careful = list(lab.predictor(run, FakeBackbone()).predict([grey, red]))
     assert [item.abstained for item in careful] == [True, False]
     np.testing.assert_array_equal(careful[0].probabilities, plain[0].probabilities)
+
+
+def test_a_backbone_that_was_in_memory_must_be_given_again(lab: Lab, run: Run) -> None:
+    """The run cannot say how to load it."""
+    with pytest.raises(UsageError, match="given from Python"):
+        predict(run.path, [lab.photos], cache_dir=lab.cache_dir)
