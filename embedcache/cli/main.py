@@ -27,6 +27,7 @@ COMMANDS = {
     "import": "embedcache.cli.import_:import_",
     "fit-head": "embedcache.cli.fit_head:fit_head",
     "predict": "embedcache.cli.predict:predict",
+    "export": "embedcache.cli.export:export",
     "compare": "embedcache.cli.compare:compare",
     "inspect": "embedcache.cli.inspect:inspect",
     "ls": "embedcache.cli.ls:ls",
