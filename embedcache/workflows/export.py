@@ -213,6 +213,7 @@ def _metadata(run: Path, head: Head) -> dict[str, Any]:
         "run": run.name,
         "model": head.model,
         "classes": list(head.classes),
+        "abstain_below": head.abstain and head.abstain.threshold,
         "input": {
             "name": "pixels",
             "shape": ["batch", height, width, 3],

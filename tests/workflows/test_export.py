@@ -72,6 +72,7 @@ def test_the_metadata_say_what_the_model_is(shop: Shop, model: Path) -> None:
     about = json.loads(session.get_modelmeta().custom_metadata_map[export.METADATA])
     head = Head.load(shop.run)
     assert about["classes"] == list(head.classes)
+    assert about["abstain_below"] is None
     assert about["identity"] == head.sources[0].identity.to_json()
     assert about["content_digest"] == head.sources[0].content_digest
     assert about["preprocessing"]["crop"] == [32, 32]
