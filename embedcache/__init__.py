@@ -19,16 +19,27 @@ if TYPE_CHECKING:
     from embedcache.heads.artefact import Head
     from embedcache.store.cache import FeatureCache
     from embedcache.workflows.compare import compare
+    from embedcache.workflows.decide import decide
     from embedcache.workflows.extract import extract_source as extract
     from embedcache.workflows.fit import fit_head, load_head
     from embedcache.workflows.predict import predict
 
-__all__ = ["FeatureCache", "Head", "compare", "extract", "fit_head", "load_head", "predict"]
+__all__ = [
+    "FeatureCache",
+    "Head",
+    "compare",
+    "decide",
+    "extract",
+    "fit_head",
+    "load_head",
+    "predict",
+]
 
 _HOMES = {
     "FeatureCache": "embedcache.store.cache:FeatureCache",
     "Head": "embedcache.heads.artefact:Head",
     "compare": "embedcache.workflows.compare:compare",
+    "decide": "embedcache.workflows.decide:decide",
     "extract": "embedcache.workflows.extract:extract_source",
     "fit_head": "embedcache.workflows.fit:fit_head",
     "load_head": "embedcache.workflows.fit:load_head",

@@ -29,6 +29,7 @@ COMMANDS = {
     "predict": "embedcache.cli.predict:predict",
     "export": "embedcache.cli.export:export",
     "compare": "embedcache.cli.compare:compare",
+    "decide": "embedcache.cli.decide:decide",
     "inspect": "embedcache.cli.inspect:inspect",
     "ls": "embedcache.cli.ls:ls",
     "verify": "embedcache.cli.verify:verify",

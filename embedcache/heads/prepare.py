@@ -84,13 +84,14 @@ class Prepared:
         return Features(self.problem.features, self.cleaned.rows[chosen])
 
 
-def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
+def prepare(problem: Problem, *, on_conflict: str, seed: int, reads_test: bool = True) -> Prepared:
     """Settle rows, sides and classes.
 
     Args:
         problem: What to fit.
         on_conflict: `error` or `drop`: see `cleaning.clean`.
         seed: Of the folds.
+        reads_test: Whether the test rows' features are looked at, to be judged later.
 
     Raises:
         UnfittableError: No head can be fitted to this, or none could be judged.
@@ -106,7 +107,6 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
             expected="two classes with two rows each, or more",
             hint="label the data and run extract again: labels alone embed nothing",
         )
-    check_finite(problem, rows)
     compact = np.unique(problem.labels[rows], return_inverse=True)[1]
     _check_fittable(problem, rows, compact, problem.group[rows])
     protocol = choose_protocol(
@@ -118,6 +118,7 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int) -> Prepared:
         seed=seed,
     )
     train = rows[protocol.side != SIDE_TEST]
+    check_finite(problem, rows if reads_test else train)
     if protocol.is_cross_validation:
         _check_nestable(problem, rows)
     else:

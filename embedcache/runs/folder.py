@@ -21,6 +21,9 @@ from embedcache.storage.publish import (
 
 __all__ = [
     "CONFIG",
+    "DECISION",
+    "DECISION_PAGE",
+    "DOUBTS",
     "HEAD",
     "HEAD_TENSORS",
     "LABEL_DOUBTS",
@@ -44,6 +47,9 @@ REPORT = "report.json"
 PAGE = "report.html"
 LABEL_DOUBTS = "label-doubts.csv"
 CONFIG = "config.json"
+DECISION = "decision.json"
+DECISION_PAGE = "decision.html"
+DOUBTS = "doubts.csv"
 
 RUNS_ENVIRONMENT = "EMBEDCACHE_RUNS_DIR"
 

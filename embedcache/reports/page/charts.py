@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from embedcache.evaluation.calibration import Reliability
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.choice_records import SelectionRecord
 from embedcache.reports.page.parts import text
 
-__all__ = ["bar", "curve", "reliability_diagram", "strip"]
+__all__ = ["Mark", "bar", "curve", "line_chart", "reliability_diagram", "strip"]
 
 _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 350, 12, 196
@@ -99,6 +101,58 @@ def curve(selection: SelectionRecord, loss_name: str) -> str:
         if len(points) > 1
     ]
     return _svg(_HEIGHT, marks, f"Out-of-fold {loss_name} along {text(name)}")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of a line chart.
+
+    Attributes:
+        x: Above 0; the axis is logarithmic.
+        y: A share.
+        interval: Of y; None for none.
+    """
+
+    x: float
+    y: float
+    interval: Interval | None = None
+
+
+def line_chart(marks: Sequence[Mark], x_name: str, title: str, guide: float | None = None) -> str:
+    """Shares in percent along a logarithmic axis, a dot and its interval for each.
+
+    Args:
+        marks: From left to right, two or more.
+        x_name: What the axis below counts.
+        title: For those who don't see it.
+        guide: A share to draw a dashed line at.
+    """
+    ends = [end for m in marks if m.interval for end in (m.interval.low, m.interval.high)]
+    values = [100 * value for value in (*ends, *(m.y for m in marks))]
+    values += [] if guide is None else [100 * guide]
+    ticks = [tick for tick in _round_ticks(min(values), max(values)) if tick <= 100]
+    low, high = ticks[0], max(ticks[-1], *values)
+    first, last = math.log(marks[0].x), math.log(marks[-1].x)
+
+    def x(value: float) -> float:
+        return _LEFT + 14 + (_RIGHT - _LEFT - 28) * (math.log(value) - first) / (last - first)
+
+    def y(share: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (100 * share - low) / ((high - low) or 1.0)
+
+    drawn = [_horizontal(y(tick / 100), f"{tick:g}") for tick in ticks]
+    if guide is not None:
+        at = f"{y(guide):.1f}"
+        drawn.append(f'<line class="guide" x1="{_LEFT}" x2="{_RIGHT}" y1="{at}" y2="{at}"/>')
+    points = " ".join(f"{x(m.x):.1f},{y(m.y):.1f}" for m in marks)
+    drawn.append(f'<polyline class="line" points="{points}"/>')
+    for m in marks:
+        if m.interval is not None:
+            drawn.append(_vertical(x(m.x), y(m.interval.low), y(m.interval.high)))
+        drawn.append(_dot(x(m.x), y(m.y), 2.6))
+        drawn.append(_text(x(m.x), _BOTTOM + 15, f"{m.x:,.4g}", "middle"))
+    drawn.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, text(x_name), "middle"))
+    return _svg(_HEIGHT, drawn, text(title))
 
 
 def reliability_diagram(found: Reliability) -> str:

@@ -1,20 +1,15 @@
-"""`page`: the report as one HTML file that needs no script, no network and no other file."""
+"""`page`: the report on a fit as one HTML file."""
 
 from __future__ import annotations
 
 from embedcache.heads.report import FitReport
 from embedcache.reports.page import evidence, scores, trust
 from embedcache.reports.page.confusion import confusion
+from embedcache.reports.page.document import document
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import section, table, text
-from embedcache.reports.page.style import STYLE
 
 __all__ = ["page"]
-
-# The file comes from other people's names and labels: were one of them not escaped, a browser
-# would still load and run nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-
 
 _NARROW = 6
 """A confusion matrix of more classes gets the page's whole width."""
@@ -37,16 +32,7 @@ def page(material: Material) -> bytes:
         evidence.data(material),
         _repeat(material),
     ]
-    body = "\n".join(part for part in parts if part)
-    return (
-        "<!doctype html>\n"
-        '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f'<h1>{text(title)}</h1>\n<p class="soft">{text(subtitle)}</p>\n'
-        f"{body}\n</main>\n</body>\n</html>\n"
-    ).encode()
+    return document(title, subtitle, parts)
 
 
 def _beside(left: str, matrix: str, classes: int) -> tuple[str, ...]:

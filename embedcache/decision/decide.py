@@ -1,0 +1,156 @@
+"""`decide_on`: from training rows to a verdict; the pilot is a function that is given.
+
+N is the number of training rows.
+"""
+
+from __future__ import annotations
+
+import shlex
+
+import numpy as np
+
+from embedcache.decision.measure import Asked, Measured, measure
+from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
+from embedcache.decision.record import FORMAT, Decision, Limits
+from embedcache.decision.signals import OtherFeatures, Signals
+from embedcache.decision.thresholds import SHORTCUT, THRESHOLDS
+from embedcache.decision.training_rows import TrainingRows
+from embedcache.decision.verdict import Facts, ask, needs_pilot
+from embedcache.heads.near_duplicates import Picture
+from embedcache.heads.problem import Problem
+
+__all__ = ["decide_on"]
+
+
+def decide_on(
+    problem: Problem,
+    rows: TrainingRows,
+    asked: Asked,
+    limits: Limits,
+    picture: Picture,
+    *,
+    cache: str,
+    origin: str,
+    pilot: Pilot | None = None,
+    elsewhere: tuple[OtherFeatures, ...] = (),
+) -> Decision:
+    """Ask every question in its order, the pilot only where the answers so far call for it.
+
+    Args:
+        problem: Of the cache.
+        rows: Its N training rows.
+        asked: Which head is decided about.
+        limits: What the person asked for.
+        picture: Of a row of the cache.
+        cache: File of the cache, for the next command.
+        origin: What it was extracted from, likewise.
+        pilot: Runs a pilot; None to do without.
+        elsewhere: What other caches gave.
+    """
+    measured = measure(rows, asked, problem.ids, picture, elsewhere)
+    signals, result = measured.signals, None
+    if pilot is not None and needs_pilot(Facts(signals, limits)):
+        asked.told("pilot")
+        result = pilot(_task(rows, measured, limits))
+    verdict, evidence, steps = ask(Facts(signals, limits, result))
+    source = problem.sources[0]
+    return Decision(
+        FORMAT,
+        problem.dataset,
+        problem.backbone,
+        source.identity.digest,
+        source.content_digest,
+        cache,
+        rows.training.seed,
+        verdict,
+        evidence,
+        _command(verdict, signals, asked, cache, origin),
+        limits,
+        steps,
+        THRESHOLDS,
+        signals,
+        result,
+        _warnings(signals),
+        _uninformative(signals, result),
+        rows.reason,
+    )
+
+
+def _task(rows: TrainingRows, measured: Measured, limits: Limits) -> PilotTask:
+    """The first fold validates: the frozen answers to it are known, out of fold."""
+    held_out = rows.folds == 0
+    return PilotTask(
+        rows.row[~held_out],
+        rows.labels[~held_out].astype(np.int32),
+        rows.row[held_out],
+        rows.labels[held_out].astype(np.int32),
+        rows.group[held_out],
+        rows.classes,
+        measured.signals.setting,
+        measured.hits[held_out],
+        limits.budget,
+        rows.training.seed,
+    )
+
+
+def _command(verdict: str, signals: Signals, asked: Asked, cache: str, origin: str) -> str:
+    path = shlex.quote(cache)
+    match verdict:
+        case "FIX_DATA" | "INCONCLUSIVE" | "MORE_DATA":
+            return f"embedcache extract {shlex.quote(origin)}"
+        case "TUNE_HEAD":
+            better = [head.name for head in signals.contest.heads if head.low > 0]
+            model = better[0] if better else asked.model if asked.values else "auto"
+            return f"embedcache fit-head {path} --model {model}"
+        case "NEW_FEATURES":
+            best = max(signals.elsewhere, key=lambda each: each.score.low)
+            return f"embedcache fit-head {shlex.quote(best.cache)}"
+        case "ESCALATE" | "PILOT_NEEDED":
+            return f"embedcache finetune {path}"
+        case _:
+            return f"embedcache fit-head {path} --model {asked.model}"
+
+
+def _warnings(signals: Signals) -> tuple[str, ...]:
+    found = []
+    if signals.shortcut is not None and signals.shortcut.auroc >= SHORTCUT.value:
+        found.append(
+            f"feature {signals.shortcut.feature} alone tells {signals.shortcut.name!r} from the "
+            f"rest (AUROC {signals.shortcut.auroc:.4f}): is the label in the features, or in the "
+            "picture, as a mark, a border, a file of another kind?"
+        )
+    if signals.accuracy == 1:
+        found.append(
+            f"not one of {signals.rows:,} rows is wrong out of fold: real data are rarely so "
+            "clean; look for copies and for a label that leaked"
+        )
+    if not signals.duplicates.is_complete:
+        found.append("near duplicates are so many that not all pairs were looked at")
+    if signals.duplicates.unconfirmed:
+        found.append(
+            f"{signals.duplicates.unconfirmed:,} rows may have near duplicates, but the pictures "
+            "are not there to confirm it: they don't count"
+        )
+    return tuple(found)
+
+
+def _uninformative(signals: Signals, pilot: PilotResult | None) -> tuple[str, ...]:
+    """What is shown without a threshold, because it did not predict what fine-tuning gains."""
+    fitted = f"accuracy on fitted rows, {100 * signals.train_accuracy:.1f} %"
+    found = [f"{fitted}: high wherever it was looked at, whether fine-tuning gained 6 points or 0"]
+    knn = [head for head in signals.contest.heads if head.name == "knn"]
+    if knn:
+        found.append(
+            f"knn is {100 * knn[0].gain:+.1f} points from {signals.model}: how the classes lie "
+            "among the features, not what other features could do"
+        )
+    if pilot is None:
+        found.append(
+            "the learning curve: it asked for more data on every set that was looked at, also "
+            "where fine-tuning gained more"
+        )
+    if not any(head.low > 0 for head in signals.contest.heads):
+        found.append(
+            f"{len(signals.contest.heads)} other heads: none differs for the better beyond doubt"
+        )
+    return tuple(found)

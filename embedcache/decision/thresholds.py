@@ -1,0 +1,97 @@
+"""The thresholds of a decision, each with what it is of and where it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedcache.decision.pilot_result import BOUND_LEVEL
+from embedcache.evaluation.learning_curve import DOUBLING_LEVEL
+from embedcache.evaluation.power import POWER
+
+__all__ = [
+    "CONFIDENCE",
+    "DETECTABLE",
+    "DUPLICATES",
+    "EASY",
+    "LABEL_ERRORS",
+    "MIN_GAIN",
+    "SHORTCUT",
+    "THRESHOLDS",
+    "Threshold",
+]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A constant of the decision.
+
+    Attributes:
+        name: What it is of.
+        value: The constant.
+        source: Why it is that, and no other.
+    """
+
+    name: str
+    value: float
+    source: str
+
+
+MIN_GAIN = Threshold(
+    "least gain worth the work, of accuracy",
+    0.01,
+    "a convention, as what a point is worth is not in the data: --min-gain",
+)
+LABEL_ERRORS = Threshold(
+    "share of training rows in doubt from which labels come first",
+    0.15,
+    "confident learning (Northcutt et al. 2021) out of fold: 1 to 12 % of healthy data, "
+    "24 to 31 % with 20 % injected noise",
+)
+DUPLICATES = Threshold(
+    "share of training rows with a confirmed near duplicate across sides, beyond which scores "
+    "are too good",
+    0.01,
+    "at most so much of the accuracy can be copied: the least gain that is asked about",
+)
+EASY = Threshold(
+    "multiple of the least gain that the error must stay below, at its upper bound",
+    2.0,
+    "with less, even a perfect model could not gain twice what is worth the work",
+)
+DETECTABLE = Threshold(
+    "share of all errors that the least detectable gain may be",
+    0.75,
+    "fine-tuning cures a part of the errors; where not even three quarters would be seen, a "
+    "pilot measures noise",
+)
+CONFIDENCE = Threshold(
+    "one-sided level of the bound of a pilot's gain",
+    BOUND_LEVEL,
+    "a pilot that errs costs minutes; the gate of the fine-tuning tests again at 95 %",
+)
+SHORTCUT = Threshold(
+    "area under the ROC curve from which a single feature is suspicious",
+    0.999,
+    "features of a backbone that never saw the labels share a class among many; this one has it "
+    "alone",
+)
+THRESHOLDS = (
+    MIN_GAIN,
+    LABEL_ERRORS,
+    DUPLICATES,
+    EASY,
+    DETECTABLE,
+    Threshold(
+        "power that makes a gain detectable",
+        POWER,
+        "Cohen (1988), Statistical power analysis for the behavioral sciences, section 2.4",
+    ),
+    CONFIDENCE,
+    Threshold(
+        "one-sided level of the bound of what twice the data promise",
+        DOUBLING_LEVEL,
+        "labelling costs more than a pilot, so it is promised more carefully",
+    ),
+    SHORTCUT,
+)
+"""All that a verdict depends on, as the report shows it."""

@@ -1,0 +1,233 @@
+"""The questions of a decision, in their order; the first yes is the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from embedcache.decision.pilot_result import PilotResult
+from embedcache.decision.record import Limits, Step
+from embedcache.decision.signals import Signals
+from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, LABEL_ERRORS
+
+__all__ = ["PILOT_NEEDED", "RULES", "Answer", "Facts", "Rule", "ask", "needs_pilot", "percent"]
+
+PILOT_NEEDED = "PILOT_NEEDED"
+"""All that can be said without a pilot, where it takes one."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known when a question is asked."""
+
+    signals: Signals
+    limits: Limits
+    pilot: PilotResult | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Yes, no, or None where it cannot be asked; and why."""
+
+    holds: bool | None
+    evidence: str
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A question.
+
+    Attributes:
+        verdict: What a yes gives.
+        question: In words.
+        answer: From what is known.
+    """
+
+    verdict: str
+    question: str
+    answer: Callable[[Facts], Answer]
+
+
+def percent(share: float) -> str:
+    """A share in percent."""
+    return f"{100 * share:.1f} %"
+
+
+def _points(gain: float) -> str:
+    return f"{100 * gain:+.1f}"
+
+
+def _accuracy(signals: Signals) -> str:
+    interval = signals.interval
+    bounds = (
+        "no interval: too few rows or groups"
+        if interval is None
+        else f"95 %: {percent(interval.low)} to {percent(interval.high)}"
+    )
+    return f"accuracy {percent(signals.accuracy)} ({bounds})"
+
+
+def _target(facts: Facts) -> Answer:
+    target, interval = facts.limits.target, facts.signals.interval
+    if target is None:
+        return Answer(None, "no target was given (--target)")
+    holds = interval is not None and interval.low > target
+    return Answer(holds, f"{_accuracy(facts.signals)}, target {percent(target)}")
+
+
+def _data(facts: Facts) -> Answer:
+    signals = facts.signals
+    found = signals.duplicates
+    holds = (
+        signals.doubtful_share >= LABEL_ERRORS.value or signals.duplicate_share > DUPLICATES.value
+    )
+    text = (
+        f"{signals.doubtful + signals.conflicting:,} labels in doubt "
+        f"({percent(signals.doubtful_share)}), {found.confirmed:,} rows of {found.rows:,} with a "
+        f"confirmed near duplicate in another fold ({percent(found.confirmed / found.rows)})"
+    )
+    if found.copies:
+        text += f", {found.copies:,} whose very image is set aside for judging"
+    return Answer(holds, text)
+
+
+def _head(facts: Facts) -> Answer:
+    signals = facts.signals
+    better = [head for head in signals.contest.heads if head.low > 0]
+    reasons = []
+    if signals.on_edge:
+        value = ", ".join(f"{k} {v:.3g}" for k, v in signals.setting.items())
+        reasons.append(f"the best setting, {value}, is at the end of its grid")
+    if not signals.converged:
+        reasons.append("the fits did not converge")
+    if better:
+        head = better[0]
+        reasons.append(
+            f"{head.name} is better by {_points(head.gain)} points "
+            f"[{_points(head.low)}, {_points(head.high)}] on {signals.contest.rows:,} rows"
+        )
+    if reasons:
+        return Answer(True, "; ".join(reasons))
+    best = signals.contest.heads[0]
+    return Answer(
+        False,
+        f"the grid holds its optimum, and no other head is better beyond doubt (the best, "
+        f"{best.name}: {_points(best.gain)} points [{_points(best.low)}, {_points(best.high)}])",
+    )
+
+
+def _features(facts: Facts) -> Answer:
+    found = facts.signals.elsewhere
+    if not found:
+        return Answer(None, "no other cache was given (--against)")
+    best = max(found, key=lambda each: each.score.low)
+    score = best.score
+    return Answer(
+        score.low > 0,
+        f"{score.name}: {_points(score.gain)} points [{_points(score.low)}, "
+        f"{_points(score.high)}] on {best.rows:,} common rows",
+    )
+
+
+def _easy(facts: Facts) -> Answer:
+    signals, least = facts.signals, facts.limits.min_gain
+    holds = signals.error < least and signals.most_error < EASY.value * least
+    return Answer(
+        holds,
+        f"error {percent(signals.error)}, at most {percent(signals.most_error)}; asked: below "
+        f"{percent(least)}, and below {percent(EASY.value * least)} at its upper bound",
+    )
+
+
+def _blind(facts: Facts) -> Answer:
+    signals = facts.signals
+    least, error = signals.detectable, signals.error
+    seen = "no gain at all" if least is None else f"gains from {100 * least:.1f} points on"
+    text = (
+        f"a pilot's {signals.validation_rows:,} validation rows show {seen} (power 80 %, "
+        f"discordance {percent(signals.discordance)}); three quarters of the error are "
+        f"{100 * DETECTABLE.value * error:.1f} points"
+    )
+    holds = least is None or least > DETECTABLE.value * error
+    if holds and signals.rows_needed is not None:
+        text += f"; about {signals.rows_needed:,} training rows would do"
+    return Answer(holds, text)
+
+
+def _without(text: str = "no pilot has run") -> Answer:
+    return Answer(None, text)
+
+
+def _escalate(facts: Facts) -> Answer:
+    pilot = facts.pilot
+    if pilot is None:
+        return _without()
+    return Answer(
+        pilot.gain >= facts.limits.min_gain and pilot.low > 0,
+        f"frozen {percent(pilot.frozen_accuracy)}, tuned {percent(pilot.tuned_accuracy)}: "
+        f"{_points(pilot.gain)} points, with 80 % confidence above {_points(pilot.low)}, on "
+        f"{pilot.rows:,} rows ({pilot.only_tuned} won, {pilot.only_frozen} lost) in "
+        f"{pilot.minutes:.1f} min",
+    )
+
+
+def _more(facts: Facts) -> Answer:
+    if facts.pilot is None:
+        return _without()
+    found = facts.signals.doubling
+    return Answer(
+        found.low > facts.limits.min_gain,
+        f"twice the data promise {_points(found.gain)} points, with 95 % confidence at least "
+        f"{_points(found.low)}",
+    )
+
+
+def _plateau(facts: Facts) -> Answer:
+    if facts.pilot is None:
+        return _without()
+    return Answer(
+        True,
+        f"the pilot gained {_points(facts.pilot.gain)} points; with 80 % confidence it missed no "
+        f"more than {_points(facts.pilot.high)}",
+    )
+
+
+RULES = (
+    Rule("TARGET_MET", "Is the accuracy's lower bound above the target?", _target),
+    Rule("FIX_DATA", "Are too many labels in doubt, or rows duplicated across sides?", _data),
+    Rule("TUNE_HEAD", "Would another setting or another head do better?", _head),
+    Rule("NEW_FEATURES", "Are the features of another cache better?", _features),
+    Rule("STAY_FROZEN", "Is the error too small to be worth more work?", _easy),
+    Rule("INCONCLUSIVE", "Are there too few rows to see a gain?", _blind),
+    Rule("ESCALATE", "Did a pilot of fine-tuning gain enough?", _escalate),
+    Rule("MORE_DATA", "Does twice the data promise more?", _more),
+    Rule("STAY_FROZEN", "Neither: has the frozen backbone reached its plateau?", _plateau),
+)
+"""The order in which a decision asks."""
+
+
+def needs_pilot(facts: Facts) -> bool:
+    """Whether every question before the pilot is answered with no."""
+    return ask(facts)[0] == PILOT_NEEDED
+
+
+def ask(facts: Facts) -> tuple[str, str, tuple[Step, ...]]:
+    """The verdict, its evidence, and all questions with their answers."""
+    verdict, evidence = PILOT_NEEDED, ""
+    steps = []
+    decided = False
+    for rule in RULES:
+        if decided:
+            steps.append(Step(rule.verdict, rule.question, "not asked", "it was decided before"))
+            continue
+        answer = rule.answer(facts)
+        said = {True: "yes", False: "no", None: "not asked"}[answer.holds]
+        steps.append(Step(rule.verdict, rule.question, said, answer.evidence))
+        if answer.holds:
+            verdict, evidence, decided = rule.verdict, answer.evidence, True
+    if not decided:
+        evidence = (
+            f"{_accuracy(facts.signals)}; nothing cached can tell what unfreezing would gain, "
+            "a pilot would"
+        )
+    return verdict, evidence, tuple(steps)
