@@ -74,6 +74,19 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     help="Answer only where a share P of the answers is right, as 0.95; predict marks the rest.",
 )
 @click.option(
+    "--shots",
+    metavar="N,N",
+    help="Also fit on so few rows of each class, drawn at random, for a few-shot curve: 1,5,10,25.",
+)
+@click.option(
+    "--seeds",
+    metavar="R",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Draws of each of the --shots.",
+)
+@click.option(
     "--keep-duplicates-together",
     is_flag=True,
     help="Keep near duplicates on one side of the split; they are reported in any case.",
@@ -122,6 +135,7 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
     from embedcache.workflows import fit
 
     values = _values(options)
+    options["shots"] = _shots(options["shots"])
     options["prompts"] = options["prompts"] or None
     paths = cache or (choose_cache(cache_root(options["cache_dir"]), "fit-head"),)
     with watch(quiet=quiet or as_json) as console:
@@ -178,3 +192,14 @@ def _values(options: dict[str, Any]) -> tuple[float, ...] | None:
             )
     (values,) = given.values()
     return tuple(map(float, values))
+
+
+def _shots(given: str | None) -> tuple[int, ...]:
+    """Numbers between commas."""
+    try:
+        shots = tuple(map(int, given.split(","))) if given else ()
+    except ValueError:
+        shots = (0,)
+    if any(number < 1 for number in shots):
+        raise UsageError("--shots takes whole numbers above 0", got=given, expected="1,5,10,25")
+    return shots

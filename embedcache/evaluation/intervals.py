@@ -60,7 +60,7 @@ def wilson(successes: float, total: float, level: float = LEVEL) -> Interval:
 
 
 def share_interval(
-    success: NDArray[np.bool_], group: NDArray[np.int32], level: float = LEVEL
+    success: NDArray[np.bool_] | NDArray[np.float64], group: NDArray[np.int32], level: float = LEVEL
 ) -> Interval | None:
     """Wilson's interval of the share of successes among rows, some of which belong together.
 
@@ -69,7 +69,8 @@ def share_interval(
     sampling*; for intervals Korn & Graubard 1998), never less than 1.
 
     Args:
-        success: (N,) bool.
+        success: (N,) bool, or shares of successes over several heads: their mean is taken
+            for a share of as many rows, which is a little too wide.
         group: (N,) int32 codes, negative for none.
         level: Confidence that both ends hold.
 

@@ -7,7 +7,7 @@ of classes that have training rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,7 @@ from embedcache.heads.reporting import build_report
 from embedcache.heads.row_records import LabelDoubt
 from embedcache.heads.rows import RunRows
 from embedcache.heads.selection import Progress
+from embedcache.heads.shots import few_shot
 from embedcache.runs.folder import REPORT
 from embedcache.storage.publish import write_atomic
 
@@ -78,6 +79,8 @@ def fit(
     on_conflict: str = "error",
     values: tuple[float, ...] | None = None,
     abstain_precision: float | None = None,
+    shots: tuple[int, ...] = (),
+    seeds: int = 3,
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Fitted:
@@ -99,6 +102,8 @@ def fit(
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)
             instead of the grid that finds its range.
         abstain_precision: Let the head answer only where so many answers are right.
+        shots: Rows of each class for a few-shot curve; none for no curve.
+        seeds: Draws for each point of the curve.
         progress: Told what is being computed.
         notify: Told what a person should know before anything is fitted.
 
@@ -113,6 +118,12 @@ def fit(
             "a precision to abstain for lies between 0 and 1",
             got=abstain_precision,
             expected="such as 0.95",
+        )
+    if shots and (min(shots) < 1 or seeds < 1):
+        raise UsageError(
+            "a few-shot curve needs rows and draws",
+            got=f"{', '.join(map(str, shots))} rows of each class, {seeds} draws",
+            expected="1 or more of each",
         )
     prepared = prepare(problem, on_conflict=on_conflict, seed=seed)
     if notify is not None:
@@ -134,7 +145,7 @@ def fit(
     else:
         judged = judge(made, prepared.features(prepared.judged), prepared.judged_k)
     selected = made.choice.selected.record
-    return fitted_of(
+    fitted = fitted_of(
         prepared,
         _head(prepared, made, seed),
         selected,
@@ -142,6 +153,10 @@ def fit(
         judged,
         made,
     )
+    if not shots:
+        return fitted
+    curve = few_shot(prepared, training, recipe, made, judged.outer, shots, seeds)
+    return replace(fitted, report=replace(fitted.report, shots=curve))
 
 
 def fitted_of(

@@ -17,6 +17,7 @@ from embedcache.heads.row_records import (
     RowCounts,
     Split,
 )
+from embedcache.heads.shot_records import ShotCurve
 from embedcache.records.feature_source import FeatureSource, joined_name
 
 __all__ = ["FitReport"]
@@ -51,6 +52,7 @@ class FitReport:
         crossing_count: How many there are.
         notes: What a person should know.
         near_duplicates: Across sides; None where nobody looked.
+        shots: The few-shot curve, if one was asked for.
     """
 
     format: int
@@ -77,6 +79,7 @@ class FitReport:
     crossing_count: int
     notes: tuple[str, ...]
     near_duplicates: NearDuplicates | None
+    shots: ShotCurve | None = None
 
     @property
     def backbone(self) -> str:

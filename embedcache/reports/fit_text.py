@@ -13,6 +13,7 @@ from embedcache.reports.escape import printable
 from embedcache.reports.label_doubts import doubt_lines
 from embedcache.reports.near_text import near_lines
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
+from embedcache.reports.shots_text import shots_lines
 from embedcache.reports.trust_text import trust_lines
 
 __all__ = ["fit_text"]
@@ -41,6 +42,7 @@ def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> s
         how_lines(report, width),
         leaderboard_lines(report.leaderboard, width),
         curve_lines(report.selection),
+        shots_lines(report, width),
         doubt_lines(report, width),
         _data(report, width),
         [f"next: embedcache predict {printable(run)} IMAGES"] if run else [],

@@ -57,6 +57,8 @@ def fit_head(
     on_conflict: str = "error",
     values: tuple[float, ...] | None = None,
     abstain_precision: float | None = None,
+    shots: tuple[int, ...] = (),
+    seeds: int = 3,
     keep_duplicates_together: bool = False,
     labels: Path | None = None,
     classes: str | Sequence[str] | None = None,
@@ -83,6 +85,8 @@ def fit_head(
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)
             instead of the grid that finds its range.
         abstain_precision: Let the head answer only where so many answers are right.
+        shots: Rows of each class for a few-shot curve; none for no curve.
+        seeds: Draws for each point of the curve.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
         classes: Of zero-shot: names between commas, a file of names, or a sequence of
@@ -101,6 +105,8 @@ def fit_head(
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
+    if model == ZERO_SHOT and shots:
+        raise UsageError("zero-shot fits no rows, and so has no few-shot curve", got="--shots")
     if model == ZERO_SHOT and abstain_precision is not None:
         raise UsageError(
             "zero-shot fits no rows, and so none can show when to abstain",
@@ -140,6 +146,8 @@ def fit_head(
             on_conflict,
             values,
             abstain_precision,
+            shots,
+            seeds,
             progress=progress,
             notify=notify,
         )
@@ -156,6 +164,8 @@ def fit_head(
         "on_conflict": on_conflict,
         "values": values,
         "abstain_precision": abstain_precision,
+        "shots": ",".join(map(str, shots)) or None,
+        "seeds": seeds if shots else None,
         "keep_duplicates_together": keep_duplicates_together,
         "labels": None if labels is None else os.path.abspath(labels),
         "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),

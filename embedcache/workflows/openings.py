@@ -18,7 +18,8 @@ __all__ = ["count_opening"]
 def count_opening(root: Path, fitted: Fitted) -> Fitted:
     """The fit with the number of openings of its test rows in its report.
 
-    A cross-validation has no test rows, and opens none.
+    A cross-validation has no test rows, and opens none. A few-shot curve is one opening
+    more, however many points it has: nothing is chosen by them.
 
     Args:
         root: The runs folder, which holds the ledger.
@@ -34,8 +35,9 @@ def count_opening(root: Path, fitted: Fitted) -> Fitted:
     test = fitted.rows.digest[fitted.rows.side == SIDE_TEST]
     # Sorted: the same images are the same test, in whatever order the cache has them.
     images = np.sort(np.ascontiguousarray(test).view("V32").ravel())
-    number = record_opening(
-        root, sha256_hex(images.tobytes()), f"{report.model}, {report.backbone}"
-    )
+    rows, opened_by = sha256_hex(images.tobytes()), f"{report.model}, {report.backbone}"
+    number = record_opening(root, rows, opened_by)
+    if report.shots is not None:
+        number = record_opening(root, rows, f"few-shot curve of {opened_by}")
     split = replace(report.split, test_openings=number)
     return replace(fitted, report=replace(report, split=split))

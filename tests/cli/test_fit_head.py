@@ -107,3 +107,12 @@ def test_caches_side_by_side(cli: Command, shop: Shop) -> None:
     done = cli("fit-head", first, first)
     assert done.code == 2
     assert "same backbone" in done.err
+
+
+def test_a_few_shot_curve_is_part_of_the_report(cli: Command, shop: Shop) -> None:
+    """Numbers between commas; anything else is exit code 2."""
+    out = cli.well("fit-head", "--model", "ncm", "--shots", "1,2", "--seeds", 2).out
+    assert "few-shot, mean ± spread of 2 draws of rows:" in out
+    done = cli("fit-head", "--shots", "1;2")
+    assert done.code == 2
+    assert "whole numbers above 0" in done.err

@@ -57,6 +57,8 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "on_conflict": "error",
         "values": [0.1, 1.0],
         "abstain_precision": None,
+        "shots": None,
+        "seeds": None,
         "keep_duplicates_together": False,
         "labels": None,
         "classes": None,

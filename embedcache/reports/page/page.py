@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from embedcache.heads.report import FitReport
-from embedcache.reports.page import evidence, scores, trust
+from embedcache.reports.page import evidence, scores, shots, trust
 from embedcache.reports.page.confusion import confusion
 from embedcache.reports.page.document import document
 from embedcache.reports.page.material import Material
@@ -27,6 +27,7 @@ def page(material: Material) -> bytes:
         scores.leaderboard(report),
         _pair(scores.choice(report), trust.calibration(material)),
         trust.abstention(report),
+        shots.few_shot(report),
         evidence.mistakes(material),
         evidence.doubtful_labels(material),
         evidence.data(material),
