@@ -184,6 +184,14 @@ def test_model_drift(backbone: TorchBackbone, record: GoldenRecord, change: Any)
         check_golden(Other(backbone, features=change), record)
 
 
+def test_a_record_of_nan_is_never_met(backbone: TorchBackbone, record: GoldenRecord) -> None:
+    """A broken model's record is a drift, not a free pass, for sound and broken ones alike."""
+    nan = replace(record, embedding=np.full_like(record.embedding, np.nan))
+    for other in (backbone, Other(backbone, features=lambda x: x * np.nan)):
+        with pytest.raises(DriftError, match="model's output"):
+            check_golden(other, nan)
+
+
 def test_dimension_drift(backbone: TorchBackbone, record: GoldenRecord) -> None:
     """Another number of features is a drift."""
     with pytest.raises(DriftError, match="dimension"):

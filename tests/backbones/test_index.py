@@ -16,7 +16,7 @@ from builders import IDENTITY
 from embedcache.backbones import index
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.index import remember_spec, resolve_spec
-from embedcache.backbones.weight_file import WeightFile
+from embedcache.backbones.weight_file import WeightFile, file_state
 from embedcache.records.backbone import BackboneSpec
 
 SPEC = BackboneSpec("timm/fake.tag", IDENTITY, 7, 100, "mit")
@@ -69,19 +69,46 @@ def test_every_field_of_the_request_counts(folder: Path, other: BackboneRequest)
 @pytest.mark.parametrize("change", ["content", "touch", "replace", "delete"])
 def test_changed_weights(folder: Path, weights: Path, change: str) -> None:
     """Weight files that were edited, touched, replaced or deleted are not trusted."""
+    before = weights.stat()
+    times = before.st_atime_ns, before.st_mtime_ns
     if change == "content":
-        times = weights.stat().st_atime_ns, weights.stat().st_mtime_ns
-        weights.write_bytes(b"changed")  # same length
-        os.utime(weights, ns=times)
+        while weights.stat().st_ctime_ns == before.st_ctime_ns:  # a coarse clock may stand still
+            weights.write_bytes(b"changed")  # same length
+            os.utime(weights, ns=times)
     elif change == "touch":
         os.utime(weights, ns=(1, 1))
     elif change == "replace":
         other = weights.with_name("other")
         other.write_bytes(b"weights")
+        os.utime(other, ns=times)
         other.replace(weights)
     else:
         weights.unlink()
     assert resolve_spec(REQUEST, folder) is None
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_every_part_of_a_files_state_counts(
+    part: int, folder: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Device, inode, size, mtime and ctime: each alone tells another file."""
+    state = list(file_state(weights))
+    monkeypatch.setattr(index, "file_state", lambda _: tuple(state))
+    assert resolve_spec(REQUEST, folder) == SPEC
+    state[part] += 1
+    assert resolve_spec(REQUEST, folder) is None
+
+
+def test_a_link_that_leads_elsewhere(tmp_path: Path, weights: Path) -> None:
+    """Hub caches hold links: the state is that of the file behind."""
+    link, other = tmp_path / "link.safetensors", tmp_path / "other.safetensors"
+    link.symlink_to(weights)
+    remember_spec(REQUEST, SPEC, [settled(link)], tmp_path / "index")
+    assert resolve_spec(REQUEST, tmp_path / "index") == SPEC
+    other.write_bytes(b"weights")
+    link.unlink()
+    link.symlink_to(other)
+    assert resolve_spec(REQUEST, tmp_path / "index") is None
 
 
 def test_new_weights_are_not_remembered(tmp_path: Path, weights: Path) -> None:
