@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import children
 import pytest
 
 from embedcache.errors import InputRejectedError
@@ -114,13 +115,27 @@ def test_system_errors(
     assert expected.is_environment
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_permission(tmp_path: Path) -> None:
+_REFUSED = """
+    import os, sys
+    import children
+    from embedcache.errors import InputRejectedError
+    from embedcache.inputs.files import read_regular
+
+    children.give_up_rights()
+    try:
+        read_regular(os.fsencode(sys.argv[1]))
+    except InputRejectedError as error:
+        print(error.reason)
+"""
+
+
+def test_permission() -> None:
     """A file without read permission is refused for that."""
-    path = tmp_path / "a"
-    path.write_bytes(b"x")
-    path.chmod(0)
-    assert reason(path) is RejectReason.PERMISSION
+    with children.open_folder() as folder:
+        path = folder / "a"
+        path.write_bytes(b"x")
+        path.chmod(0)
+        assert children.output(_REFUSED, path) == "PERMISSION\n"
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

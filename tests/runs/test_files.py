@@ -3,9 +3,10 @@
 import os
 from pathlib import Path
 
+import children
 import pytest
 
-from embedcache.errors import CacheInvalidError, StorageError
+from embedcache.errors import CacheInvalidError
 from embedcache.runs.files import read_regular
 
 
@@ -28,10 +29,24 @@ def test_everything_else_is_refused(tmp_path: Path) -> None:
         assert name in str(caught.value)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_no_permission_is_a_storage_error(tmp_path: Path) -> None:
+_REFUSED = """
+    import sys
+    from pathlib import Path
+    import children
+    from embedcache.errors import StorageError
+    from embedcache.runs.files import read_regular
+
+    children.give_up_rights()
+    try:
+        read_regular(Path(sys.argv[1]), 5)
+    except StorageError as error:
+        print(error.exit_code)
+"""
+
+
+def test_no_permission_is_a_storage_error() -> None:
     """A file that the system refuses to open is exit code 5."""
-    (tmp_path / "a").write_bytes(b"1")
-    (tmp_path / "a").chmod(0)
-    with pytest.raises(StorageError):
-        read_regular(tmp_path / "a", 5)
+    with children.open_folder() as folder:
+        (folder / "a").write_bytes(b"1")
+        (folder / "a").chmod(0)
+        assert children.output(_REFUSED, folder / "a") == "5\n"
