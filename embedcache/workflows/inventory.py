@@ -176,6 +176,16 @@ def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
         if cache.identity.digest not in used and not os.path.exists(cache.meta.source.location):
             reason = "its source is gone and no run refers to its backbone"
             found.append(Leftover(path, path.stat().st_size, reason))
+    return found + _orphaned_indexes(cache_root, {leftover.path for leftover in found})
+
+
+def _orphaned_indexes(cache_root: Path, gone: set[Path]) -> list[Leftover]:
+    """Indexes of files in folders without a cache or unfinished work, but for what is to go."""
+    found = []
+    for index in sorted(cache_root.glob("*/files.index")):
+        beside = {*index.parent.glob("*.h5"), *index.parent.glob(".*.work")}
+        if not beside - gone and not _is_young(index):
+            found.append(Leftover(index, index.stat().st_size, "index of files, without a cache"))
     return found
 
 

@@ -173,3 +173,19 @@ def test_a_run_of_two_caches_needs_both(lab: Lab) -> None:
     assert leftovers(lab.cache_dir, lab.runs_dir) == []
     shutil.rmtree(run.path)
     assert len(leftovers(lab.cache_dir, lab.runs_dir)) == 2
+
+
+def test_an_index_of_files_goes_with_the_last_cache(lab: Lab) -> None:
+    """It only saves reading what a cache has; beside one, or young, it stays."""
+    path = lab.extract().cache
+    index = path.with_name("files.index")
+    assert index.exists()
+    _age(index)
+    assert leftovers(lab.cache_dir, lab.runs_dir) == []
+    shutil.rmtree(lab.photos)
+    found = [item.path for item in leftovers(lab.cache_dir, lab.runs_dir)]
+    assert found == [path, index]
+    path.unlink()
+    assert [item.path for item in leftovers(lab.cache_dir, lab.runs_dir)] == [index]
+    index.touch()
+    assert leftovers(lab.cache_dir, lab.runs_dir) == []
