@@ -5,14 +5,12 @@ N is the number of rows, D the embedding dimension, K the number of classes.
 
 from __future__ import annotations
 
-import mmap
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,17 +21,10 @@ from embedcache.records.manifest import SPLITS
 from embedcache.records.rejects import Reject
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import block_sum
-from embedcache.storage.publish import storage_errors
-from embedcache.store.contents import CacheMeta, RowTables
-from embedcache.store.layout import TABLES
-from embedcache.store.validate import Extent, invalid, map_file
-from embedcache.store.writer import content_digest
+from embedcache.store.contents import RowTables
+from embedcache.store.opening import open_file
 
 __all__ = ["FeatureCache"]
-
-_MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
-"""Python names this flag from 3.13 on. Without it Linux refuses to map, as writable, a file
-that is larger than memory and swap together, although next to nothing is ever written."""
 
 
 class FeatureCache:
@@ -56,74 +47,11 @@ class FeatureCache:
 
     def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
         self.path = Path(path).absolute()
-        self._verify = verify
-        with storage_errors(self.path):
-            if not self.path.is_file():
-                raise UsageError(
-                    "there is no cache file at this path",
-                    where=self.path,
-                    hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
-                )
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            file_map = map_file(self.path, descriptor)
-            with storage_errors(self.path):
-                self._map = _map_private(descriptor)
-        finally:
-            os.close(descriptor)
-        self._extents = file_map.tables
-        self._sums = self._array("checksums")
-        self.meta = self._read_meta(file_map.total)
-        self._tables = self._read_tables()
+        self._file = open_file(self.path, verify=verify)
+        self.meta = self._file.meta
+        self._tables = self._file.tables
         blocks = -(-len(self._tables) // self.meta.block_rows)
         self._checked = np.full(blocks, not verify)
-
-    # -- opening ---------------------------------------------------------------
-
-    def _array(self, name: str) -> NDArray[Any]:
-        extent: Extent = self._extents[name]
-        if not extent.nbytes:
-            return np.empty(extent.shape, extent.dtype)
-        flat = np.frombuffer(
-            self._map, extent.dtype, extent.nbytes // extent.dtype.itemsize, extent.offset
-        )
-        return flat.reshape(extent.shape)
-
-    def _read_meta(self, total: int) -> CacheMeta:
-        data = self._array("meta").tobytes()
-        if block_sum("meta+checksums", 0, data + self._sums.tobytes()) != total:
-            raise invalid(self.path, "/meta or /checksums is damaged")
-        try:
-            meta = CacheMeta.from_bytes(data)
-        except ValueError as error:
-            raise invalid(self.path, "/meta cannot be read", got=error) from error
-        rows, dim = self._extents["features"].shape
-        stored = "float16" if self._extents["features"].dtype.itemsize == 2 else "float32"
-        named = len(TABLES) - 3  # all but features, meta and checksums have one sum each
-        if (
-            meta.rows != rows
-            or meta.backbone.dim != dim
-            or meta.backbone.identity.stored_dtype != stored
-            or len(self._sums) != -(-rows // meta.block_rows) + named
-            or meta.content != content_digest(self._sums)
-        ):
-            raise invalid(self.path, "/meta describes another file than this one")
-        return meta
-
-    def _read_tables(self) -> RowTables:
-        named = [name for name in TABLES if name not in ("features", "meta", "checksums")]
-        arrays = {name: self._array(name) for name in named}
-        if self._verify:
-            for name, total in zip(named, self._sums[-len(named) :], strict=True):
-                if block_sum(name, 0, arrays[name]) != total:
-                    raise invalid(self.path, f"/{name} is damaged")
-        try:
-            tables = RowTables.from_arrays(arrays)
-        except ValueError as error:
-            raise invalid(self.path, "the tables contradict each other", got=error) from error
-        if len(tables) and tables.numerics.max() >= len(self.meta.numerics):
-            raise invalid(self.path, "/numerics points past the numerics list")
-        return tables
 
     # -- what it is ------------------------------------------------------------
 
@@ -259,7 +187,7 @@ class FeatureCache:
 
     @property
     def _features(self) -> NDArray[np.floating]:
-        return self._array("features")
+        return self._file.array("features")
 
     def _block(self, index: int) -> slice:
         return slice(
@@ -268,7 +196,7 @@ class FeatureCache:
 
     def _block_is_sound(self, index: int) -> bool:
         data = self._features[self._block(index)]
-        return block_sum("features", index, data) == int(self._sums[index])
+        return block_sum("features", index, data) == int(self._file.sums[index])
 
     def _check_blocks(self, indices: Iterable[int]) -> None:
         for index in indices:
@@ -299,16 +227,6 @@ class FeatureCache:
         trace: TracebackType | None,
     ) -> None:
         """Nothing to release: the map lives as long as an array points into it."""
-
-
-def _map_private(descriptor: int) -> mmap.mmap:
-    """A private, writable map of a whole file: what is written stays in this process."""
-    return mmap.mmap(
-        descriptor,
-        os.fstat(descriptor).st_size,
-        flags=mmap.MAP_PRIVATE | _MAP_NORESERVE,
-        prot=mmap.PROT_READ | mmap.PROT_WRITE,
-    )
 
 
 def _position(what: str, name: str, names: tuple[str, ...]) -> int:
