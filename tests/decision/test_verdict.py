@@ -1,0 +1,90 @@
+"""The order of the questions, one yes at a time."""
+
+from dataclasses import replace
+
+import pytest
+from decisions import pilot, signals
+
+from embedcache.decision.record import Limits
+from embedcache.decision.signals import Duplicates, HeadScore, OtherFeatures, Signals
+from embedcache.decision.verdict import RULES, Facts, ask
+from embedcache.evaluation.intervals import Interval
+from embedcache.evaluation.learning_curve import Doubling
+
+LIMITS = Limits(None, 0.01, 10.0)
+_BETTER = HeadScore("lda", 0.88, 0.03, 0.01, 0.05)
+
+_ALONE = {
+    "FIX_DATA": signals(doubtful=300),
+    "TUNE_HEAD": signals(contest=replace(signals().contest, heads=(_BETTER,))),
+    "NEW_FEATURES": signals(elsewhere=(OtherFeatures("other.h5", 2_000, _BETTER),)),
+    "STAY_FROZEN": signals(accuracy=0.995, interval=Interval(0.99, 0.998)),
+    "INCONCLUSIVE": signals(detectable=0.2),
+}
+
+
+@pytest.mark.parametrize("verdict", _ALONE)
+def test_each_answer_alone_gives_its_verdict(verdict: str) -> None:
+    """Before any pilot, which is not asked then."""
+    found, evidence, steps = ask(Facts(_ALONE[verdict], LIMITS, pilot(0.05, 0.03)))
+    assert found == verdict
+    assert [step.answer for step in steps].count("yes") == 1
+    assert next(step for step in steps if step.answer == "yes").evidence == evidence
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        signals(duplicates=Duplicates(2_000, 21, 0, True, 0)),
+        signals(duplicates=Duplicates(2_000, 0, 0, True, 21)),
+        signals(doubtful=290, conflicting=12),
+    ],
+)
+def test_duplicates_copies_and_contradictions_are_data_to_fix(found: Signals) -> None:
+    """More than 1 %, or 15 % together with other doubts."""
+    assert ask(Facts(found, LIMITS))[0] == "FIX_DATA"
+
+
+@pytest.mark.parametrize("change", [{"on_edge": True}, {"converged": False}])
+def test_an_unfinished_choice_is_a_head_to_tune(change: dict[str, bool]) -> None:
+    """Whatever the other heads do."""
+    assert ask(Facts(signals(**change), LIMITS))[0] == "TUNE_HEAD"
+
+
+def test_the_target_counts_by_its_lower_bound() -> None:
+    """And comes before everything else."""
+    noisy = signals(doubtful=300)
+    assert ask(Facts(noisy, Limits(0.83, 0.01, 10.0)))[0] == "TARGET_MET"
+    assert ask(Facts(noisy, Limits(0.84, 0.01, 10.0)))[0] == "FIX_DATA"
+
+
+@pytest.mark.parametrize(
+    ("gain", "low", "doubling", "verdict"),
+    [
+        (0.02, 0.005, 0.03, "ESCALATE"),
+        (0.009, 0.005, 0.03, "MORE_DATA"),
+        (0.02, -0.001, 0.03, "MORE_DATA"),
+        (0.009, 0.005, 0.009, "STAY_FROZEN"),
+    ],
+)
+def test_the_pilot_decides_by_gain_and_bound(
+    gain: float, low: float, doubling: float, verdict: str
+) -> None:
+    """Where it fails, more data have to promise more at their lower bound."""
+    facts = Facts(signals(doubling=Doubling(0.04, doubling)), LIMITS, pilot(gain, low))
+    assert ask(facts)[0] == verdict
+
+
+def test_the_order_is_that_of_the_page() -> None:
+    """docs/decide.md lists the questions as they are asked."""
+    assert [rule.verdict for rule in RULES] == [
+        "TARGET_MET",
+        "FIX_DATA",
+        "TUNE_HEAD",
+        "NEW_FEATURES",
+        "STAY_FROZEN",
+        "INCONCLUSIVE",
+        "ESCALATE",
+        "MORE_DATA",
+        "STAY_FROZEN",
+    ]
