@@ -48,6 +48,11 @@ class Calibration:
     log_loss_after: float
     log_loss_change: Interval | None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no head has a temperature, so that nothing changes by it."""
+        return {self.temperature, *self.fold_temperatures} <= {None, 1.0}
+
 
 def calibration_of(
     labels: NDArray[np.integer],

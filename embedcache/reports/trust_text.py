@@ -20,10 +20,11 @@ def trust_lines(calibration: Calibration, abstention: Abstention | None, width: 
 
 
 def _calibrated(found: Calibration) -> str:
-    if found.temperature is None:
+    if found.is_idle:
+        why = "" if found.temperature is None else "; training rows ask for no temperature"
         return (
             f"calibration: ECE {100 * found.ece_after:.1f} points, log-loss "
-            f"{found.log_loss_after:.3f}"
+            f"{found.log_loss_after:.3f}{why}"
         )
     change = found.log_loss_change
     bounds = "[–]" if change is None else f"[{change.low:+.4f}, {change.high:+.4f}]"

@@ -20,6 +20,15 @@ def test_it_shows_before_and_after() -> None:
         assert words in text
 
 
+def test_no_temperature_is_said_in_words() -> None:
+    """Where training rows ask for none, and nothing of it where nothing was fitted."""
+    idle = Calibration(1.0, (1.0,), 0.052, 0.052, 0.41, 0.41, Interval(0.0, 0.0))
+    text = " ".join(line.strip() for line in trust_lines(idle, None, 80))
+    assert text.endswith("ECE 5.2 points, log-loss 0.410; training rows ask for no temperature")
+    unfitted = Calibration(None, (), 0.052, 0.052, 0.41, 0.41, None)
+    assert "temperature" not in " ".join(trust_lines(unfitted, None, 80))
+
+
 def test_it_says_when_the_head_answers() -> None:
     """The threshold and its bound, and what was measured; or that there is none."""
     chosen = Threshold(0.95, 0.871, 0.6, 0.97, 0.954)

@@ -120,7 +120,7 @@ def choice(report: FitReport) -> str:
     loss = _LOSS_NAMES[selection.metric]
     if not report.rows.train:
         return section("Choice", f"<p>Nothing is fitted: {_setting(selection.setting)}.</p>")
-    if not selection.setting:
+    if not selection.setting.keys() - {"temperature"}:
         return section("Choice", f"<p>{text(report.model)} has nothing to choose.</p>")
     if len(selection.scores) == 1:
         return section("Choice", f"<p>{_setting(selection.setting)}, as it was given.</p>")

@@ -54,7 +54,7 @@ th.n, td.n { text-align: right; white-space: nowrap; }
 .name { overflow-wrap: anywhere; min-width: 6rem; max-width: 22rem; }
 svg { display: block; width: 100%; height: auto; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
-.chart { max-width: 32rem; }
+.chart { max-width: 32rem; margin-bottom: .6rem; }
 .strip { max-width: 32rem; margin-top: .7rem; }
 .axis { stroke: var(--line); } .guide { stroke: var(--soft); stroke-dasharray: 3 3; }
 .line { stroke: var(--mark); fill: none; stroke-width: 1.5; }

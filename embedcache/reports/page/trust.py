@@ -29,7 +29,7 @@ def calibration(material: Material) -> str:
 
 
 def _without(found: Calibration) -> str:
-    if found.temperature is None:
+    if found.is_idle:
         return ""
     change = found.log_loss_change
     changed = f" (change {change.low:+.4f} to {change.high:+.4f})" if change else ""
@@ -42,6 +42,8 @@ def _without(found: Calibration) -> str:
 def _temperature(found: Calibration) -> str:
     if found.temperature is None:
         return ""
+    if found.is_idle:
+        return '<p class="soft small">Training rows out of fold ask for no temperature.</p>'
     spread = ""
     if found.fold_temperatures:
         least, most = min(found.fold_temperatures), max(found.fold_temperatures)

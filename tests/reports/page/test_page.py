@@ -155,6 +155,15 @@ def test_any_models_choice_can_be_drawn(values: dict[str, float]) -> None:
         )
 
 
+def test_a_temperature_alone_is_no_choice() -> None:
+    """It is found for a model that has no parameter, and given by nobody."""
+    material = materials.material()
+    one = replace(materials.selection().scores[0], setting={"temperature": 2.4})
+    selection = replace(materials.selection(), setting=one.setting, best=one.setting, scores=(one,))
+    report = replace(material.report, selection=selection)
+    assert "logreg has nothing to choose" in _read(replace(material, report=report)).text
+
+
 def test_a_leaderboard_is_shown() -> None:
     """The models that were compared, the winner first, and those that were not tried."""
     board = Leaderboard(
