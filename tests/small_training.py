@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from embedcache.finetuning.batches import Batch
 from embedcache.finetuning.freezing import Freezing
-from embedcache.finetuning.recipe import Recipe
+from embedcache.finetuning.recipe import RECIPES
 from embedcache.finetuning.sampling import rows_of_step
 
 BLOCKS = (("tower.stem",), ("tower.first",), ("tower.second",))
-RECIPE = Recipe(1e-2, batch_size=8, steps=12)
+RECIPE = replace(RECIPES["efficientnet"], learning_rate=1e-2, batch_size=8, steps=12)
 CLASSES = 3
 
 

@@ -22,7 +22,14 @@ from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Identity
 
-__all__ = ["DEVICES", "PRECISIONS", "STORED_DTYPES", "build_architecture", "load_backbone"]
+__all__ = [
+    "DEVICES",
+    "PRECISIONS",
+    "STORED_DTYPES",
+    "build_architecture",
+    "find_device",
+    "load_backbone",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -59,7 +66,7 @@ def load_backbone(
         MissingExtraError: The weights come in a package that is not installed.
         CacheInvalidError: The weight file is damaged.
     """
-    place = _device(device)
+    place = find_device(device)
     architecture = build_architecture(request)
     example = _example(architecture.preprocessing)
     dim = _probe(architecture, example)
@@ -102,7 +109,12 @@ def build_architecture(request: BackboneRequest) -> Architecture:
     return architecture
 
 
-def _device(name: str) -> torch.device:
+def find_device(name: str) -> torch.device:
+    """The device that `--device` means.
+
+    Raises:
+        BackboneError: It is unknown or not there.
+    """
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

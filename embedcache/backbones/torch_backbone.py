@@ -21,7 +21,7 @@ from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Numerics
 
-__all__ = ["TorchBackbone"]
+__all__ = ["TorchBackbone", "exact_float32"]
 
 _MANY_CONVOLUTIONS = 8
 """From here on a model counts as a convolutional net; a ViT has one, for its patches."""
@@ -146,7 +146,7 @@ class TorchBackbone:
         pixels = torch.from_numpy(padded)
         if self._device.type == "cuda":
             pixels = pixels.pin_memory()
-        with _exact_float32(), self._autocast():
+        with exact_float32(), self._autocast():
             normalised = self.normalise(pixels.to(self._device, non_blocking=True))
             features = self._module(normalised).float()
         if self._device.type != "cuda":
@@ -194,7 +194,7 @@ class _Pending:
 
 
 @contextlib.contextmanager
-def _exact_float32() -> Iterator[None]:
+def exact_float32() -> Iterator[None]:
     """Have float32 mean float32: TF32 on CUDA, PyTorch's default there, keeps 10 bits of 23."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest")

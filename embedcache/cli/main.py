@@ -26,6 +26,7 @@ COMMANDS = {
     "extract": "embedcache.cli.extract:extract",
     "import": "embedcache.cli.import_:import_",
     "fit-head": "embedcache.cli.fit_head:fit_head",
+    "finetune": "embedcache.cli.finetune:finetune",
     "predict": "embedcache.cli.predict:predict",
     "export": "embedcache.cli.export:export",
     "compare": "embedcache.cli.compare:compare",

@@ -44,25 +44,38 @@ class Recipe:
     """
 
     learning_rate: float
-    layer_decay: float = 1.0
-    weight_decay: float = 0.05
-    batch_size: int = 32
-    steps: int = MIN_STEPS
-    warmup: float = 0.1
-    clip: float = 1.0
-    label_smoothing: float = 0.05
-    precision: str = "float32"
-    seed: int = 0
+    layer_decay: float
+    weight_decay: float
+    batch_size: int
+    steps: int
+    warmup: float
+    clip: float
+    label_smoothing: float
+    precision: str
+    seed: int
 
+
+_EFFICIENTNET = Recipe(
+    learning_rate=3e-4,
+    layer_decay=1.0,
+    weight_decay=0.05,
+    batch_size=32,
+    steps=MIN_STEPS,
+    warmup=0.1,
+    clip=1.0,
+    label_smoothing=0.05,
+    precision="float32",
+    seed=0,
+)
 
 RECIPES = {
     # Measured for this project on solar cells, flowers, textures and digits.
-    "efficientnet": Recipe(3e-4),
-    "resnet": Recipe(1e-4),
-    # Layer decay by BEiT and MAE (https://arxiv.org/abs/2111.06377, table 9: 0.75).
-    "vit": Recipe(3e-5, layer_decay=0.75),
-    # ConvNeXt, https://arxiv.org/abs/2201.03545, appendix A: 5e-5 with layer decay 0.8.
-    "convnext": Recipe(5e-5, layer_decay=0.8),
+    "efficientnet": _EFFICIENTNET,
+    "resnet": replace(_EFFICIENTNET, learning_rate=1e-4),
+    # Layer decay by MAE (https://arxiv.org/abs/2111.06377, table 9).
+    "vit": replace(_EFFICIENTNET, learning_rate=3e-5, layer_decay=0.75),
+    # ConvNeXt, https://arxiv.org/abs/2201.03545, appendix A.
+    "convnext": replace(_EFFICIENTNET, learning_rate=5e-5, layer_decay=0.8),
 }
 """By family of the backbone. Batch-norm statistics are frozen in all of them: otherwise a
 fitted head is worth nothing after the first steps."""

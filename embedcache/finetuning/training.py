@@ -6,6 +6,7 @@ logits will do.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable
@@ -95,8 +96,11 @@ def train(
     run.resume()
     device = next(iter(parameters.values())).device
     forked = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(forked), DeferredSignals() as signals:
-        rows = stream(batches, run.progress.step, recipe.steps, workers)
+    with (
+        torch.random.fork_rng(forked),
+        DeferredSignals() as signals,
+        contextlib.closing(stream(batches, run.progress.step, recipe.steps, workers)) as rows,
+    ):
         while True:
             if judge is not None and run.is_to_be_judged():
                 run.judge(judge)

@@ -24,6 +24,7 @@ __all__ = [
     "DECISION",
     "DECISION_PAGE",
     "DOUBTS",
+    "FINETUNE",
     "HEAD",
     "HEAD_TENSORS",
     "LABEL_DOUBTS",
@@ -32,6 +33,8 @@ __all__ = [
     "REPORT",
     "ROWS",
     "RUNS_ENVIRONMENT",
+    "TUNED",
+    "TUNED_ROWS",
     "find_run",
     "list_runs",
     "new_run_name",
@@ -50,6 +53,9 @@ CONFIG = "config.json"
 DECISION = "decision.json"
 DECISION_PAGE = "decision.html"
 DOUBTS = "doubts.csv"
+FINETUNE = "finetune.json"
+TUNED = "tuned.safetensors"
+TUNED_ROWS = "tuned-rows.safetensors"
 
 RUNS_ENVIRONMENT = "EMBEDCACHE_RUNS_DIR"
 

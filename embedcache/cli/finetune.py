@@ -1,0 +1,145 @@
+"""`embedcache finetune`: train the backbone further, from the cached head."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from embedcache.cli.console import print_json, shown, watch
+from embedcache.cli.options import (
+    cache_dir_option,
+    common_options,
+    device_option,
+    runs_dir_option,
+)
+from embedcache.errors import UsageError
+from embedcache.finetuning.augment_names import AUGMENTATIONS
+
+__all__ = ["finetune"]
+
+_AUTO = "auto"
+
+
+@click.command()
+@click.argument("cache_or_run", metavar="[CACHE|RUN]", required=False)
+@click.option(
+    "--unfreeze",
+    metavar="PART",
+    default="all",
+    show_default=True,
+    help="Which blocks are trained: tail (the last third), last-N or all.",
+)
+@click.option(
+    "--lr",
+    metavar="RATE",
+    help="Peak learning rate, or auto: a third of the recipe's, the recipe's own, or three times "
+    "it, by short trainings.  [default: the recipe of the backbone's family]",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Steps of the optimiser.  [default: 10 epochs, at least 500 steps]",
+)
+@click.option(
+    "-b",
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Rows in a step; what memory cannot hold at once is done in parts.  [default: 32]",
+)
+@click.option(
+    "--augment",
+    type=click.Choice(AUGMENTATIONS),
+    default="none",
+    show_default=True,
+    help="flip: left and right. flips: also up and down. light: a flip, small shifts and tints. "
+    "strong: a flip and TrivialAugment.",
+)
+@click.option("--class-weights", is_flag=True, help="Weigh all classes alike.")
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MINUTES",
+    help="Take no longer; the cost is measured on real steps first.",
+)
+@click.option(
+    "--source",
+    type=click.Path(path_type=Path, exists=True),
+    help="Folder or table of the images, if they have moved; found by their bytes.",
+)
+@device_option
+@click.option(
+    "--precision",
+    type=click.Choice([_AUTO, "float32", "bfloat16"]),
+    default=_AUTO,
+    show_default=True,
+    help="Of the training; auto: bfloat16 where the device computes in it. Scores are measured "
+    "in the backbone's own.",
+)
+@click.option(
+    "-j",
+    "--num-workers",
+    "workers",
+    type=click.IntRange(min=0),
+    help="Processes that read and prepare images.  [default: 1 on a CPU, else one per core]",
+)
+@click.option(
+    "--checkpoint-minutes",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="Minutes between two checkpoints; an interruption writes one, too.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of validation rows, order, augmentation and dropout.",
+)
+@click.option("--overwrite", is_flag=True, help="Train again what is finished.")
+@cache_dir_option
+@runs_dir_option
+@common_options
+def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options: Any) -> None:
+    """Train the backbone of CACHE|RUN further, with its head.
+
+    It starts as the cached head: validation rows are set aside, the head is fitted without
+    them, and backbone and head together must give the cached logits before the first step.
+    Labels and sides are the run's; its test rows are not read.
+    The same command goes on after an interruption.
+    """
+    from embedcache.heads.json_records import dump_record
+    from embedcache.reports.finetune_text import finetune_text
+    from embedcache.workflows import finetune as workflow
+    from embedcache.workflows.finetune_options import FinetuneOptions
+
+    places = {name: options.pop(name) for name in ("cache_dir", "runs_dir", "overwrite")}
+    rate = options.pop("lr")
+    wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == _AUTO)
+    with watch(quiet=quiet or as_json) as console:
+        done = workflow.finetune(
+            cache_or_run,
+            wanted,
+            **places,
+            notify=console.note,
+            on_step=console.progress,
+        )
+    if as_json:
+        record = json.loads(dump_record(done.record))
+        print_json({"run": str(done.path), "finetune": record})
+        return
+    click.echo(f"{finetune_text(done.record)}\nrun:     {shown(done.path)}")
+
+
+def _rate(text: str | None) -> float | None:
+    if text is None or text == _AUTO:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(
+            "not a learning rate", got=f"--lr {text}", expected="a number or auto"
+        ) from None

@@ -1,0 +1,67 @@
+"""`Classifier`: preprocessing's last part, backbone and head as one module.
+
+B is the number of images, H × W the input size in pixels, D the embedding dimension, K
+the number of classes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from embedcache.heads.forms.linear import Linear
+from embedcache.inputs.preprocess import Preprocessing
+
+__all__ = ["Classifier"]
+
+_MANY_CONVOLUTIONS = 8
+"""From here on a model is computed channels last, as for extraction."""
+
+
+class Classifier(nn.Module):
+    """Pixels to logits.
+
+    Args:
+        tower: (B, 3, H, W) float32, normalised, to (B, D). It is taken over, not copied.
+        preprocessing: Mean and standard deviation.
+        head: Of raw features.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, tower: nn.Module, preprocessing: Preprocessing, head: Linear) -> None:
+        super().__init__()
+        convolutions = sum(isinstance(part, nn.Conv2d) for part in tower.modules())
+        layout = (
+            torch.channels_last if convolutions >= _MANY_CONVOLUTIONS else torch.contiguous_format
+        )
+        self.tower = tower.to(memory_format=layout)
+        self.head = nn.Linear(head.dim, head.k)
+        self._is_channels_last = layout == torch.channels_last
+        for name in ("mean", "std"):
+            values = torch.tensor(getattr(preprocessing, name)).reshape(3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+        self.set_head(head)
+
+    def set_head(self, head: Linear) -> None:
+        """Put a fitted head in place, rounded to float32."""
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(head.weights))
+            self.head.bias.copy_(torch.from_numpy(head.intercept))
+
+    def linear(self) -> Linear:
+        """The head as it is now, in numpy."""
+        weights = self.head.weight.detach().cpu().double().numpy()
+        return Linear(weights, self.head.bias.detach().cpu().double().numpy())
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, K) float32."""
+        planes = pixels.permute(0, 3, 1, 2)  # in memory still channels last
+        if not self._is_channels_last:
+            planes = planes.contiguous()
+        features = self.tower(planes.float().div_(255).sub_(self.mean).div_(self.std))
+        # bfloat16 keeps three digits: too few for logits, and the head costs next to nothing.
+        with torch.autocast(pixels.device.type, enabled=False):
+            logits: Tensor = self.head(features.float())
+        return logits

@@ -1,0 +1,64 @@
+"""Log-loss and accuracy of a model on held-out images, in the head's own precision.
+
+V is the number of images, K of classes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from embedcache.backbones.torch_backbone import exact_float32
+from embedcache.finetuning.images import InOrder
+from embedcache.finetuning.loading import stream
+from embedcache.finetuning.stepping import autocast
+from embedcache.heads.logreg import softmax
+
+__all__ = ["ImageJudge", "logits_of", "score"]
+
+
+@dataclass(frozen=True, eq=False)
+class ImageJudge:
+    """Judges a model by the validation images.
+
+    Attributes:
+        rows: The images.
+        precision: Of the forward pass: that of the backbone's identity.
+        workers: Processes that prepare images.
+    """
+
+    rows: InOrder
+    precision: str
+    workers: int
+
+    def __call__(self, model: nn.Module) -> tuple[float, float]:
+        """Log-loss and accuracy."""
+        logits = logits_of(model, self.rows, self.precision, self.workers)
+        return score(logits, self.rows.images.labels)
+
+
+def logits_of(model: nn.Module, rows: InOrder, precision: str, workers: int) -> NDArray[np.float32]:
+    """(V, K) logits of a model in evaluation mode."""
+    device = next(model.parameters()).device
+    parts = []
+    with (
+        torch.inference_mode(),
+        contextlib.closing(stream(rows, 0, rows.count, workers)) as batches,
+        exact_float32(),
+    ):
+        for batch in batches:
+            with autocast(device, precision):
+                parts.append(model(batch.inputs.to(device, non_blocking=True)).float().cpu())
+    return torch.cat(parts).numpy()
+
+
+def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
+    """Mean log-loss and accuracy."""
+    own = softmax(logits)[np.arange(len(labels)), labels]
+    floor = np.finfo(np.float64).tiny
+    return float(-np.log(np.maximum(own, floor)).mean()), float((logits.argmax(1) == labels).mean())

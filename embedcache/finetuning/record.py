@@ -1,0 +1,88 @@
+"""`finetune.json`: how a backbone was fine-tuned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from embedcache.finetuning.curve import Progress
+from embedcache.finetuning.rates import Trial
+from embedcache.finetuning.recipe import Recipe
+
+__all__ = ["FORMAT", "FinetuneRecord", "Plan"]
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was settled before the first step; a resumed training keeps to it.
+
+    Attributes:
+        recipe: All that a training depends on besides model and rows. With trials, its
+            rate is the one that they go round.
+        trials: Number of trainings of a quarter of the length that choose the rate.
+        step_seconds: Of one step, measured.
+        estimated_minutes: All steps, trials, and looks at the validation rows.
+        parity: The gap between the images' and the cached logits, in the units of `parity_gap`.
+        notes: What a person should know.
+    """
+
+    recipe: Recipe
+    trials: int
+    step_seconds: float
+    estimated_minutes: float
+    parity: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FinetuneRecord:
+    """A finished training.
+
+    Attributes:
+        format: `FORMAT` at the time of writing.
+        run: Name of the run whose labels, sides and C it used.
+        backbone: The backbone's name.
+        family: Key of the table of recipes.
+        device: Where it was trained.
+        unfreeze: As asked for.
+        blocks: Of the backbone.
+        trained_blocks: That were trained, counted from the output.
+        augment: Preset.
+        class_weights: Whether rarer classes weighed more.
+        classes: Names, in the order of the logits.
+        train_rows: Rows trained on.
+        validation_rows: Rows that were set aside.
+        c: Of the head that started it.
+        residual_ratio: Training to validation residual of that head, at the run's own C.
+        softened: Whether C was divided by 30, as the ratio is below a half.
+        plan: As settled before the first step.
+        recipe: As trained, with the rate that was chosen.
+        trials: That chose it.
+        progress: The curves; `seconds` without trials.
+        minutes: In all, trials included.
+        fingerprint: Of all that the result depends on.
+    """
+
+    format: int
+    run: str
+    backbone: str
+    family: str
+    device: str
+    unfreeze: str
+    blocks: int
+    trained_blocks: int
+    augment: str
+    class_weights: bool
+    classes: tuple[str, ...]
+    train_rows: int
+    validation_rows: int
+    c: float
+    residual_ratio: float
+    softened: bool
+    plan: Plan
+    recipe: Recipe
+    trials: tuple[Trial, ...]
+    progress: Progress
+    minutes: float
+    fingerprint: str

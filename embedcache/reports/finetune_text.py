@@ -1,0 +1,61 @@
+"""A fine-tuning as text, at most 80 columns wide."""
+
+from __future__ import annotations
+
+from embedcache.evaluation.intervals import wilson
+from embedcache.finetuning.curve import Judged
+from embedcache.finetuning.record import FinetuneRecord
+from embedcache.reports.escape import printable
+
+__all__ = ["finetune_text"]
+
+
+def finetune_text(record: FinetuneRecord) -> str:
+    """What was trained, the curves, and what they are not."""
+    lines = [*_what(record), "", *_curves(record), "", *_cost(record)]
+    return "\n".join(lines)
+
+
+def _what(record: FinetuneRecord) -> list[str]:
+    recipe = record.recipe
+    part = f"{record.trained_blocks} of {record.blocks} blocks and the head"
+    rows = f"{record.train_rows:,} rows, {record.validation_rows:,} more being for validation"
+    rate = f"at {recipe.learning_rate:.2g} in {recipe.precision}"
+    lines = [
+        f"fine-tuned {printable(record.backbone)}: {part}",
+        f"{recipe.steps:,} steps of {recipe.batch_size} {rate}, augmentation: {record.augment}",
+        f"started from the head of {printable(record.run)}",
+        f"refitted at C = {record.c:.3g} on {rows}",
+    ]
+    if record.softened:
+        lines.append(
+            f"(a thirtieth of the run's C, which leaves on training rows only "
+            f"{record.residual_ratio:.0%} of\nthe residual on others: too little to learn from)"
+        )
+    for trial in record.trials:
+        loss = "diverged" if trial.log_loss is None else f"log-loss {trial.log_loss:.3f}"
+        lines.append(f"trial at {trial.learning_rate:.2g}: {loss}")
+    return lines
+
+
+def _curves(record: FinetuneRecord) -> list[str]:
+    lines = ["  step  training loss  validation log-loss  validation accuracy"]
+    for judged in record.progress.judged:
+        before = [each.loss for each in record.progress.losses if each.step <= judged.step]
+        loss = f"{before[-1]:.3f}" if before else "–"
+        lines.append(
+            f"{judged.step:>6,}  {loss:>13}  {judged.log_loss:>19.3f}  "
+            f"{_accuracy(judged, record.validation_rows)}"
+        )
+    lines.append("Validation rows are for looking at; what the test rows say is not known yet.")
+    return lines
+
+
+def _accuracy(judged: Judged, rows: int) -> str:
+    interval = wilson(round(judged.accuracy * rows), rows)
+    return f"{judged.accuracy:.1%} [{interval.low:.1%}, {interval.high:.1%}]"
+
+
+def _cost(record: FinetuneRecord) -> list[str]:
+    estimate = f"(estimated {record.plan.estimated_minutes:.1f})"
+    return [f"minutes: {record.minutes:.1f} on {record.device} {estimate}", *record.plan.notes]

@@ -1,0 +1,216 @@
+"""Fine-tune the backbone of a run, from the head that was fitted on its cache."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from embedcache.errors import CacheInvalidError, EmbedcacheError
+from embedcache.finetuning.record import FORMAT, FinetuneRecord
+from embedcache.heads.head_record import load_head_record
+from embedcache.heads.json_records import dump_record, load_record
+from embedcache.heads.tensors import tensor_bytes
+from embedcache.runs.files import read_regular
+from embedcache.runs.folder import (
+    CONFIG,
+    FINETUNE,
+    HEAD,
+    TUNED,
+    TUNED_ROWS,
+    find_run,
+    list_runs,
+    publish_run,
+    runs_root,
+)
+from embedcache.storage.locks import exclusive
+from embedcache.storage.publish import write_atomic
+from embedcache.store.cache import FeatureCache
+from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.workflows.finetune_options import FinetuneOptions
+from embedcache.workflows.fit import fit_head
+from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
+from embedcache.workflows.tuning_material import Material, gather
+from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
+
+__all__ = ["Finetuned", "finetune"]
+
+_MODEL = "finetune"
+_LARGEST = 64 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """A fine-tuning on disk.
+
+    Attributes:
+        path: Its folder.
+        record: How it went.
+    """
+
+    path: Path
+    record: FinetuneRecord
+
+
+def finetune(
+    cache_or_run: str | Path | None = None,
+    options: FinetuneOptions | None = None,
+    *,
+    cache_dir: Path | None = None,
+    runs_dir: Path | None = None,
+    overwrite: bool = False,
+    notify: Notify | None = None,
+    on_step: Callable[[int, int], None] | None = None,
+) -> Finetuned:
+    """Train a run's backbone and head together, on its training rows alone.
+
+    The test rows are not read. The same call goes on after an interruption, and gives the
+    finished result again without training.
+
+    Args:
+        cache_or_run: A cache's file, or the name or folder of a run; by default the newest cache.
+            Of a cache, the newest logistic regression is taken, or fitted.
+        options: How.
+        cache_dir: The cache root.
+        runs_dir: Folder of runs.
+        overwrite: Train again what is finished.
+        notify: Told what a person should know.
+        on_step: Told of steps taken, and of how many there are.
+
+    Raises:
+        UsageError: The run, its images or the budget do not allow it.
+        DriftError: The images do not lead to the cached logits.
+        DivergedError: The loss is no number any more.
+        LockedError: Another process is at the same training.
+        StorageError: The result cannot be written.
+    """
+    options = options or FinetuneOptions()
+    notify = notify or _silent
+    runs, root = runs_root(runs_dir), cache_root(cache_dir)
+    tuning = tuning_rows(_run_of(cache_or_run, runs, root, notify), root)
+    notify(f"run: {tuning.run.name}")
+    if tuning.missing:
+        notify(f"{tuning.missing} training rows of the run are not in the cache any more")
+    material = gather(tuning, options)
+    fingerprint = fingerprint_of(material, options)
+    if not overwrite and (done := _finished(runs, fingerprint)):
+        notify("trained already; --overwrite trains again")
+        return done
+    work = runs / f".{_MODEL}-{fingerprint[:12]}.work"
+    with exclusive(work.with_suffix(".lock")):
+        session = Tuning(material, options, work, notify=notify, on_step=on_step)
+        tuned = session.run()
+        record = _record(tuning, material, options, tuned, fingerprint)
+
+        def write(folder: Path) -> None:
+            write_atomic(folder / TUNED, _weights(material))
+            write_atomic(folder / TUNED_ROWS, _trained_rows(material))
+            write_atomic(folder / CONFIG, _config(tuning, options))
+            write_atomic(folder / FINETUNE, dump_record(record))
+
+        backbone = slug(tuning.head.backbone)
+        path = publish_run(runs, tuning.head.dataset, backbone, _MODEL, write)
+        session.forget()
+    return Finetuned(path, record)
+
+
+def _silent(_text: str) -> None:
+    pass
+
+
+def _run_of(given: str | Path | None, runs: Path, root: Path, notify: Notify) -> Path:
+    """The run that is meant: named, or the newest logistic regression on a cache."""
+    if given is not None and Path(given).suffix != ".h5":
+        return find_run(str(given), runs)
+    path = Path(given) if given is not None else choose_cache(root, "finetune")
+    if given is None:
+        notify(f"cache: {path}")
+    cache = FeatureCache(path)
+    candidates = []
+    for run in list_runs(runs):
+        try:
+            head = load_head_record(run / HEAD)
+        except EmbedcacheError:
+            continue
+        digests = [source.content_digest for source in head.sources]
+        if head.model == "logreg" and digests == [cache.content_digest]:
+            candidates.append(run)
+    if candidates:
+        return max(candidates, key=lambda run: (run / HEAD).stat().st_mtime_ns)
+    notify("no logistic regression on this cache yet: fitting one")
+    return fit_head(cache, runs_dir=runs).path
+
+
+def _finished(runs: Path, fingerprint: str) -> Finetuned | None:
+    for path in sorted(runs.glob(f"*/{FINETUNE}")):
+        try:
+            record = load_record(FinetuneRecord, read_regular(path, _LARGEST))
+        except (ValueError, CacheInvalidError):
+            continue
+        if record.fingerprint == fingerprint:
+            return Finetuned(path.parent, record)
+    return None
+
+
+def _record(
+    tuning: TuningRows,
+    material: Material,
+    options: FinetuneOptions,
+    tuned: Tuned,
+    fingerprint: str,
+) -> FinetuneRecord:
+    progress = tuned.trained.progress
+    trials = sum(each.seconds for each in tuned.trials)
+    return FinetuneRecord(
+        FORMAT,
+        tuning.run.name,
+        tuning.head.backbone,
+        material.family,
+        str(material.device),
+        options.unfreeze,
+        len(material.freezing.blocks),
+        material.freezing.trained,
+        options.augment,
+        options.class_weights,
+        tuning.head.classes,
+        len(material.train),
+        len(material.validation),
+        material.start.c,
+        material.start.residual_ratio,
+        material.start.softened,
+        tuned.plan,
+        tuned.recipe,
+        tuned.trials,
+        progress,
+        (progress.seconds + trials) / 60,
+        fingerprint,
+    )
+
+
+def _weights(material: Material) -> bytes:
+    """Backbone and head after the training, `tower.…` and `head.…`."""
+    from safetensors.torch import save
+
+    state = material.classifier.state_dict()
+    return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
+
+
+def _trained_rows(material: Material) -> bytes:
+    """Digests of all rows that the training has seen, and which were for validation."""
+    train, validation = material.train.digests, material.validation.digests
+    is_validation = np.repeat([0, 1], [len(train), len(validation)]).astype(np.uint8)
+    tensors = {"digest": np.concatenate([train, validation]), "validation": is_validation}
+    return tensor_bytes(tensors, {})
+
+
+def _config(tuning: TuningRows, options: FinetuneOptions) -> bytes:
+    source = None if options.source is None else str(options.source.absolute())
+    value = {
+        "cache": str(tuning.cache.path),
+        "run": str(tuning.run),
+        "finetune": {**asdict(options), "source": source},
+    }
+    return json.dumps(value, indent=1).encode()

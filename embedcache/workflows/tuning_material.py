@@ -1,0 +1,169 @@
+"""All that a fine-tuning starts with: rows, images, head and backbone, joined and checked.
+
+N is the number of training rows, V of validation rows, D the embedding dimension.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from embedcache.backbones.base import BackboneRequest
+from embedcache.backbones.load import build_architecture, find_device
+from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.splits import FOLDS
+from embedcache.finetuning.blocks import block_names, family
+from embedcache.finetuning.classifier import Classifier
+from embedcache.finetuning.freezing import Freezing, unfrozen_blocks
+from embedcache.finetuning.images import Images, InOrder
+from embedcache.finetuning.judging import logits_of
+from embedcache.finetuning.locate import locate
+from embedcache.finetuning.parity import check_parity
+from embedcache.finetuning.start import Start, set_validation_aside, starting_head
+from embedcache.heads.features import Features
+from embedcache.heads.leaderboard import choose
+from embedcache.heads.model import Training
+from embedcache.inputs.preprocess import Preprocessing
+from embedcache.workflows.finetune_options import FinetuneOptions
+from embedcache.workflows.repair import check_identity, source_of
+from embedcache.workflows.tuning_rows import TuningRows
+
+__all__ = ["Material", "gather"]
+
+_COMPARED = 32
+"""Images of the parity check."""
+
+_TAIL = 3
+"""The tail is one block in so many, counted from the output."""
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """A training's model and rows.
+
+    Attributes:
+        classifier: On its device, as it is before the first step.
+        start: Its head.
+        freezing: Which of its parameters move.
+        family: Of the backbone.
+        train: The N training images.
+        validation: The V images set aside.
+        parity: The gap of the parity check.
+        precision: Of the backbone, and so of every evaluation.
+        image_seconds: Of one image in the head's precision, reading included.
+    """
+
+    classifier: Classifier
+    start: Start
+    freezing: Freezing
+    family: str
+    train: Images
+    validation: Images
+    parity: float
+    precision: str
+    image_seconds: float
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.classifier.head.weight.device
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of rows, labels, weights, starting head and trained blocks, hexadecimal."""
+        digest = hashlib.sha256()
+        for images in (self.train, self.validation):
+            for column in (images.digests, images.labels, images.weights):
+                digest.update(np.ascontiguousarray(column).tobytes())
+        for array in (self.start.head.weights, self.start.head.intercept):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        digest.update(repr((self.freezing, self.train.preprocessing)).encode())
+        return digest.hexdigest()
+
+
+def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
+    """Set rows aside, fit the starting head, load the backbone, and check parity.
+
+    Raises:
+        UsageError: Images are not where they were, or an option does not fit.
+        IdentityMismatchError: The backbone is not the one that made the cache any more.
+        CacheInvalidError: An image has other bytes than when it was embedded.
+        DriftError: The images do not lead to the cached logits.
+    """
+    cache, rows, labels = tuning.cache, tuning.rows, tuning.labels
+    paths = locate(cache, rows, options.source)
+    check_identity(cache, source_of(cache, options.device, None))
+    group = cache.tables.group[rows]
+    features = cache.rows(rows)
+    aside = set_validation_aside(labels, group, cache.split[rows], options.seed)
+    c = _strength(tuning, features, labels, group, options.seed)
+    start = starting_head(features, labels, aside, c)
+    preprocessing = Preprocessing.from_identity(cache.identity)
+
+    def images(chosen: NDArray[np.int64], weights: NDArray[np.float32]) -> Images:
+        digests = np.asarray(cache.sha256[rows[chosen]])
+        return Images(paths.take(chosen), digests, labels[chosen], weights, preprocessing)
+
+    train, validation = np.flatnonzero(~aside), np.flatnonzero(aside)
+    weights = _class_weights(labels[train]) if options.class_weights else np.ones(len(train))
+    validating = images(validation, np.ones(len(validation), np.float32))
+    architecture = build_architecture(BackboneRequest.from_json(cache.meta.request))
+    blocks = block_names(architecture.module)
+    trained = unfrozen_blocks(options.unfreeze, len(blocks), -(-len(blocks) // _TAIL))
+    freezing = Freezing(
+        tuple(tuple(f"tower.{prefix}" for prefix in block) for block in blocks), trained
+    )
+    kind = family(architecture.module)
+    classifier = Classifier(architecture.module, preprocessing, start.head)
+    classifier.eval().to(find_device(options.device))
+    compared = validation[:_COMPARED]
+    started = time.perf_counter()
+    some = InOrder(images(compared, np.ones(len(compared), np.float32)), len(compared))
+    logits = logits_of(classifier, some, cache.identity.precision, 0)
+    seconds = (time.perf_counter() - started) / len(compared)
+    gap = check_parity(logits, features[compared], start.head, cache.identity.precision)
+    return Material(
+        classifier,
+        start,
+        freezing,
+        kind,
+        images(train, weights.astype(np.float32)),
+        validating,
+        gap,
+        cache.identity.precision,
+        seconds,
+    )
+
+
+def _strength(
+    tuning: TuningRows,
+    features: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    group: NDArray[np.int32],
+    seed: int,
+) -> float:
+    """The C of the run, or one chosen as `fit-head` does, on training rows, if it has none."""
+    if tuning.head.model == "logreg":
+        return tuning.head.chosen.setting["C"]
+    choice = choose(
+        "logreg",
+        Training(Features.of(features), labels, seed),
+        group,
+        stratified_folds(labels, group, FOLDS, seed),
+        metric="log_loss",
+        values=None,
+        progress=None,
+    )
+    return choice.selected.record.setting["C"]
+
+
+def _class_weights(labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Each row's weight where all classes weigh alike; 1 on average, (N,)."""
+    counts = np.bincount(labels)
+    weights: NDArray[np.float64] = len(labels) / ((counts > 0).sum() * counts[labels])
+    return weights
