@@ -11,7 +11,9 @@ import importlib
 import io
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn
 
@@ -83,14 +85,26 @@ class _LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
+@dataclass
+class _Door:
+    """What the options before the command say."""
+
+    shows_traceback: bool = False
+
+
 @click.group(
     cls=_LazyGroup,
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="embedcache", prog_name="embedcache")
-def cli() -> None:
+@click.option(
+    "--debug", is_flag=True, help="Show where in the code an error was raised, above its message."
+)
+@click.pass_obj
+def cli(door: _Door, *, debug: bool) -> None:
     """The group of all commands."""
+    door.shows_traceback = debug
 
 
 class _Terminated(BaseException):
@@ -104,9 +118,13 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _terminate)
+    door = _Door()
     try:
-        code = cli.main(args=arguments, prog_name="embedcache", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="embedcache", standalone_mode=False, obj=door)
     except EmbedcacheError as error:
+        if door.shows_traceback:
+            frames = "".join(traceback.format_tb(error.__traceback__))
+            click.echo("\n".join(map(printable, frames.splitlines())), err=True)
         click.echo(f"error: {_escaped(error)}", err=True)
         code = error.exit_code
     except click.ClickException as error:

@@ -147,3 +147,12 @@ def test_a_place_that_cannot_be_written_is_storage(cli: Command, empty: Shop) ->
     done = cli("extract", empty.photos, "--cache-dir", empty.folder / "file" / "cache")
     assert done.code == 5
     assert str(empty.folder / "file") in done.err
+
+
+def test_a_users_mistake_has_no_traceback_unless_asked_for(cli: Command) -> None:
+    """`--debug` shows where in the code it was raised, and the message all the same."""
+    plain, debugged = cli("extract", "nowhere"), cli("--debug", "extract", "nowhere")
+    assert "File" not in plain.err
+    assert debugged.err.endswith(plain.err)
+    assert "embedcache/datasets/" in debugged.err
+    assert debugged.code == plain.code == 2
