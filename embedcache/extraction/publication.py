@@ -5,6 +5,7 @@ N is the number of rows of the new file, D the embedding dimension.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -65,7 +66,7 @@ def guard_against_shrinking(
         f"the cache would lose {len(live) - rows:,} of its {len(live):,} rows",
         where=where,
         got=f"{rows:,} of its images",
-        expected=f"at least {len(live) * (1 - _MOST_LOST):,.0f}",
+        expected=f"at least {math.ceil(len(live) * (1 - _MOST_LOST)):,}",
         hint="check that the disk with the images is mounted; --prune if they are gone for good",
     )
 

@@ -182,7 +182,7 @@ def test_the_guard_allows_a_tenth(tmp_path: Path, *, rows: int, prune: bool, ref
     """More than a tenth fewer rows are refused unless it is meant."""
     live = builders.make_cache(tmp_path / "c.h5", count=50)
     if refused:
-        with pytest.raises(ShrinkError):
+        with pytest.raises(ShrinkError, match="expected: at least 45"):
             guard_against_shrinking(live, rows, prune=prune, where="here")
     else:
         guard_against_shrinking(live, rows, prune=prune, where="here")

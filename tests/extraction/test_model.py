@@ -16,7 +16,16 @@ from builders import png
 from fakes import FakeBackbone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+from numpy.typing import NDArray
 
 from embedcache.errors import (
     CacheError,
@@ -26,13 +35,18 @@ from embedcache.errors import (
     ShrinkError,
     SourceError,
     StorageError,
+    UnfittableError,
 )
 from embedcache.store import writer
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows.fit import fit_head, load_head
+from embedcache.workflows.predict import predict
 from embedcache.workflows.repair import repair
+from embedcache.workflows.verify import verify
 
 _CLASSES = st.sampled_from(["class0", "class1", "class2"])
 _SEEDS = st.integers(0, 40)
+_FEATURES = np.random.default_rng(0).random((5, 6)).astype(np.float16)
 
 
 class CacheModel(RuleBasedStateMachine):
@@ -57,6 +71,7 @@ class CacheModel(RuleBasedStateMachine):
         self.published: dict[str, bytes] | None = None
         self.is_damaged = False
         self.count = 0
+        self.runs: dict[Path, NDArray[np.float64]] = {}
 
     def teardown(self) -> None:
         self.patch.undo()
@@ -74,6 +89,12 @@ class CacheModel(RuleBasedStateMachine):
     def _new_name(self, label: str) -> str:
         self.count += 1
         return f"{label}/{self.count}.png"
+
+    @initialize(target=names)
+    def begin(self) -> object:
+        """Enough of two classes for a head."""
+        labels = ["class0", "class1"] * 5
+        return multiple(*[self._write(self._new_name(x), png(i)) for i, x in enumerate(labels)])
 
     @rule(target=names, label=_CLASSES, seeds=st.lists(_SEEDS, max_size=12))
     def add(self, label: str, seeds: list[int]) -> object:
@@ -117,7 +138,9 @@ class CacheModel(RuleBasedStateMachine):
             case SourceError():
                 return not self.files
             case ShrinkError():
-                return not prune and len(good) < 0.9 * len(published)
+                # An image that was edited and renamed is a loss and a new one.
+                stays = [n for n, data in published.items() if n in good or data in good.values()]
+                return not prune and min(len(good), len(stays)) < 0.9 * len(published)
             case RejectedInputsError():
                 return not good
             case CacheInvalidError():
@@ -200,6 +223,52 @@ class CacheModel(RuleBasedStateMachine):
         for path in self.bench.published():
             with contextlib.suppress(CacheInvalidError):  # images may be gone
                 repair(path, backbone=FakeBackbone())
+
+    @rule(seed=st.integers(0, 3))
+    def verify(self, seed: int) -> None:
+        for path in self.bench.published():
+            try:
+                report = verify(path, rows=2, seed=seed, backbone=FakeBackbone())
+            except CacheError:
+                assert self.is_damaged
+                continue
+            # An image that was edited since is no fault of the cache; a flip may hit padding.
+            assert report.is_sound or self.is_damaged
+            assert not report.wrong
+
+    # -- heads ---------------------------------------------------------------------
+
+    @rule()
+    def fit(self) -> None:
+        for path in self.bench.published():
+            try:
+                run = fit_head(path, model="ncm", on_conflict="drop", runs_dir=self.folder / "runs")
+            except CacheError:
+                assert self.is_damaged
+            except UnfittableError:
+                pass  # too few rows or classes
+            else:
+                self.runs[run.path] = run.head.predict_proba(_FEATURES)
+
+    @rule(run=st.integers(0, 100))
+    def predict(self, run: int) -> None:
+        if not self.runs or not self.files:
+            return
+        path = list(self.runs)[run % len(self.runs)]
+        names = sorted(self.files)
+        where = [self.bench.photos / name for name in names]
+        answers = predict(path, where, cache_dir=self.bench.root, backbone=FakeBackbone())
+        head, good = load_head(path), self._good()
+        for name, answer in zip(names, answers, strict=True):
+            assert (answer.probabilities is not None) == (name in good)
+            if answer.probabilities is not None:
+                features = FakeBackbone().features_of(good[name]).astype(np.float16)[None]
+                np.testing.assert_array_equal(answer.probabilities, head.predict_proba(features)[0])
+
+    @invariant()
+    def runs_stay_as_they_were(self) -> None:
+        for path, expected in self.runs.items():
+            np.testing.assert_array_equal(load_head(path).predict_proba(_FEATURES), expected)
 
     @invariant()
     def the_cache_says_what_was_published_or_nothing(self) -> None:
