@@ -51,15 +51,17 @@ def start(code: str, *arguments: object, **environment: str) -> subprocess.Popen
     )
 
 
-def run(code: str, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    code: str, *arguments: object, timeout: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run `code` to its end, which may be a violent one."""
     with start(code, *arguments, **environment) as process:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=timeout)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
-def output(code: str, *arguments: object, **environment: str) -> str:
+def output(code: str, *arguments: object, timeout: float = 120, **environment: str) -> str:
     """What `code` prints; it has to end well."""
-    done = run(code, *arguments, **environment)
+    done = run(code, *arguments, timeout=timeout, **environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
