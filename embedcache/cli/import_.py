@@ -59,7 +59,9 @@ _COLUMNS = ("id_column", "label_column", "split_column", "group_column", "digest
 )
 @common_options
 def import_(features: Path, *, as_json: bool, quiet: bool, **options: Any) -> int:
-    """Make a cache of FEATURES, a .npy file of (rows, dimension) floats, for heads.
+    """Make a cache for heads of FEATURES, a .npy file.
+
+    FEATURES holds floats of shape (rows, dimension), one row for each sample.
 
     What made them is not known here, so the cache promises less than one of
     `extract`: its identity is the name that you give, its rows cannot be recomputed,
