@@ -40,7 +40,7 @@ def export(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write backbone, normalisation and head of RUN as one ONNX model.
+    """Write the backbone and the head of RUN as one ONNX model.
 
     It takes `pixels`, (batch, H, W, 3) uint8 RGB, resized and cropped as its metadata
     says, and gives `probabilities`. Before it is written, it must give the run's own
