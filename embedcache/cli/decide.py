@@ -65,8 +65,9 @@ __all__ = ["decide"]
 def decide(
     cache: Path | None, *, as_json: bool, quiet: bool, values: tuple[float, ...], **options: Any
 ) -> None:
-    """Say what would help most: better data, a better head, more rows, fine-tuning, or nothing.
+    """Say what would help most: fine-tuning, or something cheaper.
 
+    That may be better data, a better head, more rows, or nothing at all.
     Without CACHE, the newest one. One verdict, the evidence for it and the next command.
     Reads training rows only, never those that fit-head sets aside for judging.
     """
