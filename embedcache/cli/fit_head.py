@@ -29,8 +29,9 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     metavar="NAME",
     default="logreg",
     show_default=True,
-    help="logreg: multinomial logistic regression with an L2 penalty. ridge: least squares. "
-    "linear-svm: squared hinge loss. lda: discriminant analysis, shrunken. ncm: nearest class mean. knn: neighbours by cosine. "
+    help="logreg: multinomial logistic regression, L2 penalty. ridge: least squares. "
+    "linear-svm: squared hinge loss. lda: discriminant analysis, shrunken. "
+    "ncm: nearest class mean. knn: neighbours by cosine. "
     "nystroem: approximate RBF kernel. mlp: one hidden layer. linear-sgd: logistic regression "
     "in minibatches, for features larger than memory. zero-shot: class names by the text tower "
     "of an open_clip backbone, without labels. auto: the best of the fitted ones out of fold.",
