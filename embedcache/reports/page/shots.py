@@ -25,15 +25,15 @@ def few_shot(report: FitReport) -> str:
     rows.append(
         [
             "all",
-            f"{report.rows.train:,}",
             f"{percent(scores[0].value)}&nbsp;%",
-            "",
             bounds(scores[0].interval),
+            "",
             f"{percent(scores[1].value)}&nbsp;%",
             "–" if scores[2].value is None else f"{scores[2].value:.3f}",
+            f"{report.rows.train:,}",
         ]
     )
-    head = ["per class", "rows", "accuracy", "spread", "95 % interval", "balanced", "log-loss"]
+    head = ["per class", "accuracy", "95 % interval", "spread", "balanced", "log-loss", "rows"]
     short = [
         f'<p class="soft small">Fewer than {point.shots:,} training rows, all of them taken: '
         + ", ".join(inline(name, longest=30) for name in point.short[:_MOST_NAMED])
@@ -60,12 +60,12 @@ def _row(point: ShotPoint) -> list[str]:
     spread = "–" if accuracy.spread is None else f"± {percent(accuracy.spread)}"
     return [
         f"{point.shots:,}",
-        f"{point.rows:,}",
         f"{percent(accuracy.mean)}&nbsp;%",
-        spread,
         bounds(accuracy.interval),
+        spread,
         f"{percent(balanced.mean)}&nbsp;%",
         f"{loss.mean:.3f}",
+        f"{point.rows:,}",
     ]
 
 
