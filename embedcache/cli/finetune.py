@@ -99,6 +99,7 @@ _AUTO = "auto"
     show_default=True,
     help="Of validation rows, order, augmentation and dropout.",
 )
+@click.option("--force", is_flag=True, help="Train without asking `decide` first.")
 @click.option("--overwrite", is_flag=True, help="Train again what is finished.")
 @cache_dir_option
 @runs_dir_option
@@ -108,6 +109,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
 
     It starts as the cached head: validation rows are set aside, the head is fitted without
     them, and backbone and head together must give the cached logits before the first step.
+    `decide` is asked first: unless its verdict is ESCALATE, nothing is trained.
     Labels and sides are the run's; its test rows are not read.
     The same command goes on after an interruption.
     """
@@ -116,7 +118,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
     from embedcache.workflows import finetune as workflow
     from embedcache.workflows.finetune_options import FinetuneOptions
 
-    places = {name: options.pop(name) for name in ("cache_dir", "runs_dir", "overwrite")}
+    places = {name: options.pop(name) for name in ("cache_dir", "runs_dir", "force", "overwrite")}
     rate = options.pop("lr")
     wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == _AUTO)
     with watch(quiet=quiet or as_json) as console:

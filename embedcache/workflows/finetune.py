@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from embedcache.errors import CacheInvalidError, EmbedcacheError
+from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.finetuning.record import FORMAT, FinetuneRecord
 from embedcache.heads.head_record import load_head_record
 from embedcache.heads.json_records import dump_record, load_record
@@ -30,6 +30,7 @@ from embedcache.storage.locks import exclusive
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.workflows.decide import decide
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
@@ -61,6 +62,7 @@ def finetune(
     *,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
+    force: bool = False,
     overwrite: bool = False,
     notify: Notify | None = None,
     on_step: Callable[[int, int], None] | None = None,
@@ -76,12 +78,13 @@ def finetune(
         options: How.
         cache_dir: The cache root.
         runs_dir: Folder of runs.
+        force: Train whatever `decide` says.
         overwrite: Train again what is finished.
         notify: Told what a person should know.
         on_step: Told of steps taken, and of how many there are.
 
     Raises:
-        UsageError: The run, its images or the budget do not allow it.
+        UsageError: The verdict, the run, its images or the budget do not allow it.
         DriftError: The images do not lead to the cached logits.
         DivergedError: The loss is no number any more.
         LockedError: Another process is at the same training.
@@ -100,6 +103,8 @@ def finetune(
         notify("trained already; --overwrite trains again")
         return done
     work = runs / f".{_MODEL}-{fingerprint[:12]}.work"
+    if not force and not work.exists():
+        _check_verdict(tuning, runs)
     with exclusive(work.with_suffix(".lock")):
         session = Tuning(material, options, work, notify=notify, on_step=on_step)
         tuned = session.run()
@@ -119,6 +124,19 @@ def finetune(
 
 def _silent(_text: str) -> None:
     pass
+
+
+def _check_verdict(tuning: TuningRows, runs: Path) -> None:
+    """Refuse to spend the time where the evidence does not ask for it."""
+    decided = decide(tuning.cache, runs_dir=runs)
+    if decided.decision.verdict != "ESCALATE":
+        raise UsageError(
+            "the evidence does not ask for fine-tuning",
+            where=decided.path,
+            got=decided.decision.verdict,
+            expected="ESCALATE",
+            hint=f"{decided.decision.command}; or --force, to fine-tune all the same",
+        )
 
 
 def _run_of(given: str | Path | None, runs: Path, root: Path, notify: Notify) -> Path:

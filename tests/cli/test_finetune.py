@@ -5,7 +5,7 @@ from __future__ import annotations
 from command import Command
 from shop import Shop
 
-_QUICK = ("--unfreeze", "last-1", "--steps", 2, "-b", 4, "-j", 0)
+_QUICK = ("--unfreeze", "last-1", "--steps", 2, "-b", 4, "-j", 0, "--force")
 
 
 def test_it_trains_and_says_so(shop: Shop, cli: Command) -> None:

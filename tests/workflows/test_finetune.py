@@ -52,6 +52,7 @@ def place(original: Path, tmp_path: Path) -> Path:
 def tune(
     place: Path, options: FinetuneOptions = QUICK, what: str | None = None, **more: object
 ) -> Finetuned:
+    more = {"force": True, **more}
     return finetune(what, options, cache_dir=place / "cache", runs_dir=place / "runs", **more)
 
 
@@ -249,3 +250,11 @@ def test_progress_is_told(place: Path) -> None:
     done = tune(place, on_step=lambda step, total: told.append((step, total)))
     assert told == [(step, 4) for step in range(1, 5)]
     assert isinstance(done.record.progress, Progress)
+
+
+def test_the_verdict_comes_first(place: Path) -> None:
+    """Without ESCALATE it says what `decide` found, and trains nothing."""
+    with pytest.raises(UsageError, match="--force") as stopped:
+        tune(place, force=False)
+    assert stopped.value.expected == "ESCALATE"
+    assert not list((place / "runs").glob("*finetune*"))
