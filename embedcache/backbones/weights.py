@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from embedcache.backbones.weight_file import WeightFile
 from embedcache.errors import BackboneError, CacheInvalidError
 
-__all__ = ["load_tower", "read_weights", "tower_mismatch", "weights_digest"]
+__all__ = ["load_tower", "read_weights", "tensors_digest", "tower_mismatch", "weights_digest"]
 
 _PICKLED = {".pth", ".pt", ".bin", ".ckpt", ".tar"}
 _CONTAINERS = ("state_dict", "model", "model_state", "model_state_dict")
@@ -178,13 +178,18 @@ def _is_counter(key: str) -> bool:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256, hexadecimal, of all parameters and persistent buffers.
+    """SHA-256, hexadecimal, of all parameters and persistent buffers."""
+    return tensors_digest(module.state_dict())
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256, hexadecimal, of named tensors.
 
     Over each in the order of their names: the name, dtype and shape as text, then the
     elements in C order, little-endian. Nothing is skipped, batch counters included.
     """
     digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
         digest.update(flat.view(torch.uint8).numpy().data)
