@@ -19,6 +19,8 @@ from embedcache.records.identity import Numerics
 
 __all__ = ["Backbone", "BackboneRequest", "BackboneSpec", "Pending"]
 
+_READING = {"layer", "view"}
+
 
 @dataclass(frozen=True)
 class BackboneRequest:
@@ -31,6 +33,8 @@ class BackboneRequest:
         pooling: How tokens or positions become one vector, where the model allows a choice.
         precision: `float32`, `bfloat16` or `float16`, of the forward pass.
         stored_dtype: `float16` or `float32`, on disk.
+        layer: Block whose flattened input is the feature, instead of the tower's output.
+        view: How prepared images are augmented, as `inputs.views.View` writes it.
     """
 
     name: str
@@ -39,11 +43,14 @@ class BackboneRequest:
     pooling: str | None = None
     precision: str = "float32"
     stored_dtype: str = "float16"
+    layer: str | None = None
+    view: str | None = None
 
     def to_json(self) -> dict[str, str | int | None]:
-        """The fields by name; the weight file as an absolute path."""
+        """The fields by name, the weight file as an absolute path; no layer or view, no key."""
         weights = None if self.weights is None else str(self.weights.absolute())
-        return {**asdict(self), "weights": weights}
+        value = {**asdict(self), "weights": weights}
+        return {name: each for name, each in value.items() if name not in _READING or each}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> BackboneRequest:
@@ -52,7 +59,7 @@ class BackboneRequest:
         Raises:
             ValueError: A field is missing, unknown or of another type.
         """
-        match value:
+        match {"layer": None, "view": None, **value}:
             case {
                 "name": str(),
                 "weights": str() | None as weights,
@@ -60,7 +67,9 @@ class BackboneRequest:
                 "pooling": str() | None,
                 "precision": str(),
                 "stored_dtype": str(),
-            } if len(value) == 6:
+                "layer": str() | None,
+                "view": str() | None,
+            } if len(value.keys() - _READING) == 6:
                 return cls(**{**value, "weights": None if weights is None else Path(weights)})
         raise ValueError(f"not a backbone request: {value!r}")
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from embedcache.backbones.activations import read_at
 from embedcache.backbones.architecture import Architecture
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.folding import fold
@@ -19,8 +20,8 @@ from embedcache.errors import BackboneError
 from embedcache.inputs.golden import texture
 from embedcache.inputs.images import DECODE_CONTRACT
 from embedcache.inputs.preprocess import Preprocessing
-from embedcache.records.backbone import BackboneSpec
-from embedcache.records.identity import Identity
+from embedcache.records.backbone import READING_MARK, BackboneSpec
+from embedcache.records.identity import NO_VIEW, Identity
 
 __all__ = [
     "DEVICES",
@@ -68,6 +69,8 @@ def load_backbone(
     """
     place = find_device(device)
     architecture = build_architecture(request)
+    if request.layer is not None:
+        architecture = read_at(architecture, request.layer)
     example = _example(architecture.preprocessing)
     dim = _probe(architecture, example)
     spec = _spec(architecture, request, dim)
@@ -181,9 +184,11 @@ def _spec(architecture: Architecture, request: BackboneRequest, dim: int) -> Bac
         normalisation="none",
         precision=request.precision,
         stored_dtype=request.stored_dtype,
+        view=request.view or NO_VIEW,
         **architecture.preprocessing.to_strings(),  # type: ignore[arg-type]  # no version in it
     )
     # A local file is named too, lest its features be taken for the published weights'.
     name = architecture.name + (f"@{request.weights.name}" if request.weights else "")
+    name += "".join(f"{READING_MARK}{part}" for part in (request.layer, request.view) if part)
     parameters = sum(parameter.numel() for parameter in architecture.module.parameters())
     return BackboneSpec(name, identity, dim, parameters, architecture.license)

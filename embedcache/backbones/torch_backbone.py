@@ -18,6 +18,7 @@ from embedcache.backbones.weight_file import WeightFile
 from embedcache.errors import OutOfMemoryError
 from embedcache.inputs.images import decode_rgb, decoder_version
 from embedcache.inputs.preprocess import Preprocessing
+from embedcache.inputs.views import View
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Numerics
 
@@ -61,6 +62,7 @@ class TorchBackbone:
         self._library = library
         self.weight_files = weight_files
         self._preprocessing = Preprocessing.from_identity(spec.identity)
+        self._view = View.from_identity(spec.identity)
         convolutions = sum(isinstance(part, nn.Conv2d) for part in module.modules())
         self._channels_last = convolutions >= _MANY_CONVOLUTIONS
         layout = torch.channels_last if self._channels_last else torch.contiguous_format
@@ -96,7 +98,8 @@ class TorchBackbone:
         Raises:
             InputRejectedError: The bytes are not an image that can be decoded and resized.
         """
-        return self._preprocessing.apply(decode_rgb(data))
+        pixels = self._preprocessing.apply(decode_rgb(data))
+        return pixels if self._view is None else self._view.apply(pixels, data)
 
     def submit(self, batch: NDArray[np.uint8]) -> _Pending:
         """Start embedding a batch, (B, H, W, 3) uint8; on CUDA it only queues the work.

@@ -226,7 +226,8 @@ class _Extraction:
             return Plan(digest, batch, job_rows_for(0, batch), ids)
         batch = source.load().numerics.batch_size
         rate = measure_rate(source.load()) if len(pending) > _SMALL else 0.0
-        return Plan(digest, batch, job_rows_for(rate, batch), ids)
+        row_bytes = source.spec.dim * np.dtype(source.spec.identity.stored_dtype).itemsize
+        return Plan(digest, batch, job_rows_for(rate, batch, row_bytes), ids)
 
     def _result(
         self, cache: FeatureCache, reused: int, runner: JobRunner | None, *, published: bool

@@ -23,11 +23,16 @@ _JOB_SECONDS = 30.0
 """A kill loses at most one job; a shorter one costs more in files than it saves."""
 
 _LEAST_ROWS, _MOST_ROWS = 64, 8192
+_MOST_BYTES = 256 << 20
 
 
-def job_rows_for(images_per_second: float, batch_size: int) -> int:
-    """Images per job: about 30 s of work, 64 to 8,192, a power of two times the batch size."""
-    wanted = min(max(images_per_second * _JOB_SECONDS, _LEAST_ROWS), _MOST_ROWS)
+def job_rows_for(images_per_second: float, batch_size: int, row_bytes: int = 1) -> int:
+    """Images per job: about 30 s of work, 64 to 8,192, a power of two times the batch size.
+
+    Fewer where their features would not fit into 256 MB: activations are large.
+    """
+    most = min(_MOST_ROWS, _MOST_BYTES // row_bytes)
+    wanted = min(max(images_per_second * _JOB_SECONDS, _LEAST_ROWS), most)
     rows = batch_size
     while rows * 2 <= wanted or rows < _LEAST_ROWS:
         rows *= 2

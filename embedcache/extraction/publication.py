@@ -24,7 +24,7 @@ from embedcache.store.writer import write_cache
 
 __all__ = ["guard_against_shrinking", "publish_assembly", "still_there"]
 
-_CHUNK_ROWS = 4096
+_CHUNK_BYTES = 64 << 20
 _MOST_LOST = 0.1
 """Share of its rows that a cache may lose without being told to: more is a disk
 that is not mounted rather than a data set that was tidied up."""
@@ -136,9 +136,10 @@ def _features(
     assembly: Assembly, lookup: RowLookup, stored_dtype: str
 ) -> Iterator[NDArray[np.floating]]:
     dim = lookup.caches[int(assembly.cache[0])].dim
-    for start in range(0, len(assembly.row), _CHUNK_ROWS):
-        caches = assembly.cache[start : start + _CHUNK_ROWS]
-        rows = assembly.row[start : start + _CHUNK_ROWS]
+    size = max(1, _CHUNK_BYTES // (dim * np.dtype(stored_dtype).itemsize))
+    for start in range(0, len(assembly.row), size):
+        caches = assembly.cache[start : start + size]
+        rows = assembly.row[start : start + size]
         block = np.empty((len(rows), dim), stored_dtype)
         for number in np.unique(caches):
             mine = caches == number

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from embedcache.errors import CacheError, CacheInvalidError, EmbedcacheError
 from embedcache.extraction.files_index import FilesIndex
 from embedcache.extraction.records import ExtractOptions, Observer
-from embedcache.records.backbone import BackboneSpec
+from embedcache.records.backbone import READING_MARK, BackboneSpec
 from embedcache.records.manifest import Manifest
 from embedcache.records.rejects import Reject
 from embedcache.store.cache import FeatureCache
@@ -168,8 +168,14 @@ def _open_quietly(path: Path, observer: Observer) -> list[FeatureCache]:
 
 
 def sibling_note(place: CachePlace, spec: BackboneSpec) -> str | None:
-    """Why an existing cache of the same architecture cannot be reused, if there is one."""
+    """Why an existing cache of the same architecture cannot be reused, if there is one.
+
+    Activations are another thing than features: neither is a surprise beside the other.
+    """
+    if READING_MARK in spec.name:
+        return None
     paths = [path for path in find_caches(place.root) if path.parent == place.folder]
+    paths = [path for path in paths if READING_MARK not in path.name]
     for path in sorted(paths, key=os.path.getmtime, reverse=True):
         try:
             other = FeatureCache(path).identity

@@ -10,7 +10,10 @@ from typing import Any
 
 from embedcache.records.identity import Identity
 
-__all__ = ["BackboneSpec"]
+__all__ = ["READING_MARK", "BackboneSpec"]
+
+READING_MARK = "#"
+"""In a backbone's name before the block whose input is the feature, and before the view."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +21,7 @@ class BackboneSpec:
     """What is known of a backbone without holding it in memory.
 
     Attributes:
-        name: Canonical name, weights tag included.
+        name: Canonical name, weights tag included; `NAME#BLOCK[#VIEW]` for activations.
         identity: What its features depend on.
         dim: D.
         parameters: Number of parameters of the embedding tower.

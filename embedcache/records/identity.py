@@ -13,10 +13,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
-__all__ = ["IDENTITY_VERSION", "FlatRecord", "Identity", "Numerics"]
+__all__ = ["IDENTITY_VERSION", "NO_VIEW", "FlatRecord", "Identity", "Numerics"]
 
 IDENTITY_VERSION = 1
 """Raised when the meaning of an identity field changes."""
+
+NO_VIEW = "none"
+"""The view that is the plain evaluation preprocessing."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Identity(FlatRecord):
         fill: `R,G,B` in 0 to 255 around images that do not fill the input, or `none`.
         mean: `r,g,b`, subtracted after scaling pixels to 0..1.
         std: `r,g,b`, the divisor after that.
-        layer: Where the feature is read: `pre-logits`.
+        layer: Where the feature is read: `pre-logits`, or the block whose input it is.
         pooling: `avg`, `cls`, … or `default`, the model's own.
         normalisation: `none`, or `l2` for features of unit length.
         precision: `float32`, `bfloat16` or `float16`, of the forward pass.
         stored_dtype: `float16` or `float32`, on disk.
         version: `IDENTITY_VERSION` at the time of writing.
+        view: How the prepared image is augmented, `RECIPE-NUMBER-SEED`, or `none`. It is left
+            out of the JSON where it is `none`, so that digests from before it stay.
     """
 
     source: str
@@ -87,6 +92,23 @@ class Identity(FlatRecord):
     precision: str
     stored_dtype: str
     version: int = IDENTITY_VERSION
+    view: str = NO_VIEW
+
+    def to_json(self) -> dict[str, str | int]:
+        """The fields by name."""
+        value = super().to_json()
+        if self.view == NO_VIEW:
+            del value["view"]
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        """The identity, from what `to_json` gave.
+
+        Raises:
+            ValueError: A field is missing, unknown, or of another type.
+        """
+        return super().from_json({"view": NO_VIEW, **value})
 
     @property
     def digest(self) -> str:
@@ -101,7 +123,7 @@ class Identity(FlatRecord):
 
     def differences(self, other: Identity) -> tuple[str, ...]:
         """Each field that differs, as `interpolation: bilinear → bicubic`."""
-        mine, theirs = self.to_json(), other.to_json()
+        mine, theirs = asdict(self), asdict(other)
         return tuple(
             f"{name}: {_brief(name, mine[name])} → {_brief(name, theirs[name])}"
             for name in mine

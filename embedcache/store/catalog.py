@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedcache.errors import UsageError
+from embedcache.records.backbone import READING_MARK
 from embedcache.records.identity import Identity
 
 __all__ = [
@@ -36,8 +37,8 @@ def cache_root(option: Path | str | None = None) -> Path:
 
 
 def slug(name: str) -> str:
-    """A name as part of a file name: letters, digits, `.`, `_` and `-` only."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
+    """A name as part of a file name: letters, digits, `.`, `_`, `#` and `-` only."""
+    return re.sub(r"[^A-Za-z0-9._#-]+", "-", name).strip("-.") or "unnamed"
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,8 @@ def caches_of_identity(root: Path, identity: Identity) -> list[Path]:
 def choose_cache(root: Path, command: str) -> Path:
     """The newest cache, if all caches under the root are of one data set.
 
+    Caches of activations are for training, and only taken by name.
+
     Args:
         root: The cache root.
         command: For which command, as the error's next step names it.
@@ -108,7 +111,7 @@ def choose_cache(root: Path, command: str) -> Path:
     Raises:
         UsageError: There is none, or there are several data sets.
     """
-    paths = find_caches(root)
+    paths = [path for path in find_caches(root) if READING_MARK not in path.name]
     if not paths:
         raise UsageError(
             "there is no cache yet",

@@ -365,6 +365,7 @@ _CHANGES = {
     "precision": "bfloat16",
     "stored_dtype": "float32",
     "version": 2,
+    "view": "flip-1-0",
 }
 
 

@@ -91,6 +91,14 @@ def test_the_version_takes_part() -> None:
     assert Identity(**values).version == IDENTITY_VERSION  # type: ignore[arg-type]  # str | int
 
 
+def test_a_plain_image_has_no_view_in_the_json() -> None:
+    """Identities from before there were views keep their digests; a view is part of one."""
+    assert "view" not in IDENTITY.to_json()
+    seen = replace(IDENTITY, view="crop-1-0")
+    assert seen.digest != IDENTITY.digest
+    assert Identity.from_json(seen.to_json()) == seen
+
+
 @pytest.mark.parametrize("record", [IDENTITY, NUMERICS])
 def test_json_gives_the_record_back(record: FlatRecord) -> None:
     """Through JSON text and back, nothing changes."""
