@@ -37,7 +37,7 @@ from embedcache.store.cache import FeatureCache
 from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
 
-__all__ = ["check_identity", "repair", "source_of"]
+__all__ = ["check_identity", "manifest_of", "repair", "source_of"]
 
 _WINDOW = 64
 """Images that are read ahead."""
@@ -140,7 +140,7 @@ def _blocks(
 ) -> Iterator[NDArray[np.floating]]:
     """All features in order, (·, D): sound blocks as they are, damaged ones embedded."""
     loader = Loader(
-        manifest=_manifest(cache),
+        manifest=manifest_of(cache),
         lookup=RowLookup(),
         prepare=backbone.prepare,
         decoder=decoder_version(),
@@ -164,7 +164,8 @@ def _blocks(
                 yield features
 
 
-def _manifest(cache: FeatureCache) -> Manifest:
+def manifest_of(cache: FeatureCache) -> Manifest:
+    """The samples that have a row in a cache, in its order."""
     tables = cache.tables
     return Manifest(
         cache.meta.source,

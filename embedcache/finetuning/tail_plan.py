@@ -1,0 +1,117 @@
+"""`plan_tail`: where to split a backbone, and how many views to cache, within a budget.
+
+T is the number of training rows, V of views.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from embedcache.backbones.activations import Split
+from embedcache.errors import UsageError
+
+__all__ = ["TailPlan", "plan_tail"]
+
+_VIEWS = (4, 2, 1)
+_BACKWARD = 3.0
+"""A training step costs about three forward passes: one forward, and twice that backward."""
+
+_ENOUGH = 0.15
+"""Share of the forward pass that is worth more than further views of less of it."""
+
+_ITEM = 2
+"""Bytes of a number on disk, float16."""
+
+FEWEST_STEPS = 100
+"""Below that a training says nothing."""
+
+
+@dataclass(frozen=True)
+class TailPlan:
+    """What a training of the tail will cost.
+
+    Attributes:
+        split: Where the backbone is split.
+        views: V, the plain image included.
+        steps: Of training.
+        bytes: Of activations on disk; twice that while the cache is assembled.
+        caching: Seconds, expected.
+        training: Seconds, expected.
+    """
+
+    split: Split
+    views: int
+    steps: int
+    bytes: int
+    caching: float
+    training: float
+
+
+def plan_tail(
+    splits: Sequence[Split],
+    train: int,
+    validation: int,
+    *,
+    steps: int,
+    batch_size: int,
+    reading: float,
+    disk: int,
+    seconds: float,
+) -> TailPlan:
+    """The most that fits: 4, 2 or 1 views, and as many blocks as they leave room for.
+
+    More views of a share of the network that is not worth training are not taken; where
+    nothing fits with all steps, the last block is trained for as many as fit.
+
+    Args:
+        splits: From `profile`, in the order of the blocks.
+        train: T.
+        validation: Rows that are cached in the plain view only.
+        steps: Of training.
+        batch_size: Rows of a step.
+        reading: Seconds to read and decode an image.
+        disk: Bytes that may be used.
+        seconds: For caching and training together.
+
+    Raises:
+        UsageError: Not even the last block fits.
+    """
+    for views in _VIEWS:
+        for split in splits:
+            plan = _cost(split, views, train, validation, steps, batch_size, reading)
+            share = split.upper / (split.lower + split.upper)
+            is_worth = views == 1 or share >= _ENOUGH
+            if is_worth and plan.bytes <= disk and plan.caching + plan.training <= seconds:
+                return plan
+    plan = _cost(splits[-1], 1, train, validation, steps, batch_size, reading)
+    fitting = int(steps * (seconds - plan.caching) / plan.training)
+    if plan.bytes > disk or fitting < FEWEST_STEPS:
+        needed = plan.caching + plan.training * FEWEST_STEPS / steps
+        raise UsageError(
+            "the budget does not suffice to train the last block from cached activations",
+            got=f"{seconds / 60:.1f} minutes and {disk:,} bytes of disk",
+            expected=f"at least {needed / 60:.1f} minutes and {plan.bytes:,} bytes",
+            hint="raise --budget, or take fewer rows",
+        )
+    return _cost(splits[-1], 1, train, validation, fitting, batch_size, reading)
+
+
+def _cost(
+    split: Split,
+    views: int,
+    train: int,
+    validation: int,
+    steps: int,
+    batch_size: int,
+    reading: float,
+) -> TailPlan:
+    images = views * train + validation
+    return TailPlan(
+        split,
+        views,
+        steps,
+        images * split.elements * _ITEM,
+        images * (reading + split.lower),
+        steps * batch_size * _BACKWARD * split.upper,
+    )

@@ -1,0 +1,66 @@
+"""The plan takes the most that fits into disk and time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from embedcache.backbones.activations import Split
+from embedcache.errors import UsageError
+from embedcache.finetuning.tail_plan import TailPlan, plan_tail
+
+SPLITS = (
+    Split("early", (100, 10), 0.002, 0.008),
+    Split("middle", (50, 10), 0.006, 0.004),
+    Split("late", (10, 10), 0.009, 0.001),
+)
+
+
+def _plan(**given: Any) -> TailPlan:
+    usual: dict[str, Any] = {
+        "steps": 500,
+        "batch_size": 32,
+        "reading": 0.001,
+        "disk": 10**9,
+        "seconds": 10_000,
+    }
+    return plan_tail(SPLITS, 1000, 200, **{**usual, **given})
+
+
+def test_a_large_budget_takes_all_views_and_the_first_boundary() -> None:
+    """Costs are those of the formulas, in bytes and seconds."""
+    plan = _plan()
+    assert (plan.split.boundary, plan.views, plan.steps) == ("early", 4, 500)
+    assert plan.bytes == 4200 * 1000 * 2
+    assert plan.caching == pytest.approx(4200 * 0.003)
+    assert plan.training == pytest.approx(500 * 32 * 3 * 0.008)
+
+
+def test_less_disk_takes_a_later_boundary() -> None:
+    """The first that fits with all views, as long as it is worth training."""
+    assert _plan(disk=5_000_000).split.boundary == "middle"
+    assert _plan(disk=5_000_000).views == 4
+
+
+def test_views_are_given_up_for_blocks_that_are_worth_it() -> None:
+    """Fewer views of much beat four views of the last block."""
+    plan = _plan(disk=2_500_000)
+    assert (plan.split.boundary, plan.views) == ("middle", 2)
+    plan = _plan(disk=300_000)
+    assert (plan.split.boundary, plan.views) == ("late", 1)
+
+
+def test_less_time_takes_fewer_steps_of_the_last_block() -> None:
+    """Where 500 steps never fit, as many as do."""
+    plan = _plan(seconds=36)
+    assert (plan.split.boundary, plan.views) == ("late", 1)
+    assert plan.steps == 250
+    assert plan.caching + plan.training == pytest.approx(36)
+
+
+@pytest.mark.parametrize("short", [{"seconds": 13}, {"disk": 200_000}])
+def test_too_small_a_budget_says_what_would_do(short: dict[str, Any]) -> None:
+    """Too few steps, or no room for one view of the last block."""
+    with pytest.raises(UsageError, match=r"--budget"):
+        _plan(**short)
