@@ -89,6 +89,13 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     help="Draws of each of the --shots.",
 )
 @click.option(
+    "--class-weight",
+    metavar="none|balanced|CLASS=WEIGHT",
+    multiple=True,
+    help="How much rows of each class count in fit and choice: all the same; every class the "
+    "same together; or so much (repeatable, others 1).  [default: none]",
+)
+@click.option(
     "--keep-duplicates-together",
     is_flag=True,
     help="Keep near duplicates on one side of the split; they are reported in any case.",
@@ -138,6 +145,7 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
 
     values = _values(options)
     options["shots"] = _shots(options["shots"])
+    options["class_weight"] = _class_weight(options["class_weight"])
     options["prompts"] = options["prompts"] or None
     paths = cache or (choose_cache(cache_root(options["cache_dir"]), "fit-head"),)
     with watch(quiet=quiet or as_json) as console:
@@ -173,6 +181,27 @@ def run_text(run: Run, runs_dir: Path | None) -> str:
             f"report:  {shown(run.path / PAGE)}",
         ]
     return "\n".join([*lines, f"next:    embedcache predict {name} IMAGES…"])
+
+
+def _class_weight(given: tuple[str, ...]) -> str | dict[str, float]:
+    """What `fit_head` takes: a rule, or weights by class."""
+    if len(given) < 2 and "=" not in "".join(given):
+        return given[0] if given else "none"
+    weights = {}
+    for each in given:
+        name, sign, weight = each.rpartition("=")  # a name may hold the sign itself
+        try:
+            weights[name] = float(weight)
+        except ValueError:
+            sign = ""
+        if not sign:
+            raise UsageError(
+                "not a class weight",
+                where="--class-weight",
+                got=each,
+                expected="CLASS=WEIGHT, such as crack=5",
+            )
+    return weights
 
 
 def _values(options: dict[str, Any]) -> tuple[float, ...] | None:

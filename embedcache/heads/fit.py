@@ -18,6 +18,7 @@ from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
+from embedcache.heads.class_weights import NONE, ClassWeight, ClassWeightRecord, ClassWeights
 from embedcache.heads.doubts import doubts_of
 from embedcache.heads.head_record import AbstainRule, HowChosen
 from embedcache.heads.json_records import dump_record
@@ -81,6 +82,7 @@ def fit(
     abstain_precision: float | None = None,
     shots: tuple[int, ...] = (),
     seeds: int = 3,
+    class_weight: ClassWeight = NONE,
     progress: Progress | None = None,
     notify: Callable[[str], None] | None = None,
 ) -> Fitted:
@@ -104,6 +106,8 @@ def fit(
         abstain_precision: Let the head answer only where so many answers are right.
         shots: Rows of each class for a few-shot curve; none for no curve.
         seeds: Draws for each point of the curve.
+        class_weight: How much rows of each class count in fit and choice: `none`,
+            `balanced` for classes of equal weight together, or weights by class.
         progress: Told what is being computed.
         notify: Told what a person should know before anything is fitted.
 
@@ -137,17 +141,20 @@ def fit(
         if crossed
         else stratified_folds(labels[train], group[train], FOLDS, seed)
     )
-    recipe = Recipe(model, metric, values, abstain_precision, progress)
-    training = Training(features, labels[train], seed, prepared.prior)
+    weights = ClassWeights.of(class_weight, prepared.classes[: prepared.k])
+    recipe = Recipe(model, metric, values, abstain_precision, progress, weights)
+    counts = recipe.row_weights(labels[train])
+    training = Training(features, labels[train], seed, prepared.prior, counts)
     made = recipe.make(training, group[train], folds)
     if crossed:
         judged = cross_judge(training, group, folds, recipe)
     else:
         judged = judge(made, prepared.features(prepared.judged), prepared.judged_k)
     selected = made.choice.selected.record
+    record = None if weights is None else weights.record(labels[train])
     fitted = fitted_of(
         prepared,
-        _head(prepared, made, seed),
+        _head(prepared, made, seed, record),
         selected,
         made.choice.leaderboard,
         judged,
@@ -183,7 +190,9 @@ def fitted_of(
     return Fitted(head, _run_rows(prepared), predictions, report, doubts)
 
 
-def _head(prepared: Prepared, made: Made, seed: int) -> Head:
+def _head(
+    prepared: Prepared, made: Made, seed: int, class_weight: ClassWeightRecord | None
+) -> Head:
     problem, selection, threshold = prepared.problem, made.choice.selected.record, made.threshold
     return Head(
         prepared.classes[: prepared.k],
@@ -200,6 +209,7 @@ def _head(prepared: Prepared, made: Made, seed: int) -> Head:
             made.fit.converged,
             made.fit.iterations,
             made.temperature,
+            class_weight,
         ),
         None
         if threshold is None or threshold.threshold is None

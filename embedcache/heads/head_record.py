@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from embedcache.errors import CacheInvalidError, FormatVersionError
+from embedcache.heads.class_weights import ClassWeightRecord
 from embedcache.heads.forms.index import FORMS
 from embedcache.heads.json_records import dump_record, load_record, read_version
 from embedcache.records.feature_source import FeatureSource
@@ -35,6 +36,7 @@ class HowChosen:
         iterations: Iterations of the solver.
         temperature: What its logits were divided by, folded into the arrays; None where
             that was not recorded.
+        class_weight: How much rows of each class counted; None where all counted the same.
     """
 
     setting: dict[str, float]
@@ -44,6 +46,7 @@ class HowChosen:
     converged: bool
     iterations: int
     temperature: float | None = None
+    class_weight: ClassWeightRecord | None = None
 
 
 @dataclass(frozen=True)

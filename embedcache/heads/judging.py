@@ -102,6 +102,7 @@ def cross_judge(
         rest, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         # A choice wants codes without gaps; the rest may miss a rare class.
         part, seen = training.part(rest)
+        part = recipe.weighed(part, training.labels[rest])
         inner = stratified_folds(part.labels, group[rest], FOLDS, training.seed + 1 + int(fold))
         prefix = f"judging, fold {fold + 1} of {len(numbers)}: "
         made = recipe.make(part, group[rest], inner, prefix)

@@ -63,13 +63,20 @@ def choose(
         progress: Told of every setting.
 
     Raises:
-        UsageError: Unknown model, or values of `auto`.
+        UsageError: Unknown model, or one that cannot weigh rows that have weights; or values
+            of `auto`.
     """
     if name != AUTO:
         if name not in MODELS:
             raise UsageError("unknown model", got=name, expected=", ".join((*MODEL_NAMES, AUTO)))
         shrinks = name == "logreg" and training.prior is not None
         model = Shrunk() if shrinks else MODELS[name]
+        if training.weights is not None and not model.weighs:
+            raise UsageError(
+                f"{model.name} has no use for class weights",
+                expected=f"one of {', '.join(each for each in MODELS if MODELS[each].weighs)}",
+                hint="--class-weight none, or another --model",
+            )
         selected = select(
             model,
             training,
@@ -87,6 +94,9 @@ def choose(
             hint="name the model that they are for: --model logreg",
         )
     names, left_out = sensible(len(training.features), training.features.dim, training.k)
+    if training.weights is not None:
+        left_out += tuple(f"{each}: no class weights" for each in names if not MODELS[each].weighs)
+        names = tuple(each for each in names if MODELS[each].weighs)
     tried = {
         each: select(
             MODELS[each],

@@ -55,6 +55,7 @@ def fit_softmax(
     c: float,
     init: Softmax | None = None,
     *,
+    weights: NDArray[np.float64] | None = None,
     tolerance: float,
     max_iterations: int,
 ) -> Softmax:
@@ -65,6 +66,7 @@ def fit_softmax(
         labels: (N,) in 0 to K − 1, each class at least once.
         c: Inverse strength C of the penalty.
         init: Where to start, such as the fit at a neighbouring C; None for zeros.
+        weights: (N,) how much each row's log-loss counts; None where all count 1.
         tolerance: Largest component of the gradient of the mean loss at the end.
         max_iterations: Where the solver gives up; the result then says so.
     """
@@ -84,7 +86,7 @@ def fit_softmax(
         warnings.simplefilter("always")
         # 1,000 classes of 2 rows are a classification all the same.
         warnings.filterwarnings("ignore", message=".*could represent a regression problem")
-        estimator.fit(features, labels)
+        estimator.fit(features, labels, sample_weight=weights)
     converged = True
     for warning in caught:
         if issubclass(warning.category, ConvergenceWarning):
@@ -93,11 +95,11 @@ def fit_softmax(
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
             )
-    weights, intercept = estimator.coef_, estimator.intercept_
+    coefficients, intercept = estimator.coef_, estimator.intercept_
     if k == 2:
-        weights = np.concatenate([-weights, weights]) / 2
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
         intercept = np.concatenate([-intercept, intercept]) / 2
-    return Softmax(weights, intercept, converged, int(estimator.n_iter_.max()))
+    return Softmax(coefficients, intercept, converged, int(estimator.n_iter_.max()))
 
 
 def _to_estimator(init: Softmax) -> tuple[NDArray[np.floating], NDArray[np.floating]]:

@@ -89,12 +89,14 @@ class Training:
         seed: Of whatever is drawn.
         prior: (K, D) float64, weights for features of length 1 that a model may shrink
             towards; None for none.
+        weights: (N,) float64 above 0, how much each row counts; None where all count 1.
     """
 
     features: Features
     labels: NDArray[np.integer]
     seed: int
     prior: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
     @property
     def k(self) -> int:
@@ -105,7 +107,8 @@ class Training:
         """Some of the rows, with codes without gaps, and which classes those are."""
         seen, codes = np.unique(self.labels[rows], return_inverse=True)
         prior = None if self.prior is None else self.prior[seen]
-        return Training(self.features.take(rows), codes, self.seed, prior), seen
+        weights = None if self.weights is None else self.weights[rows]
+        return Training(self.features.take(rows), codes, self.seed, prior, weights), seen
 
 
 class Model(Protocol):
@@ -115,11 +118,13 @@ class Model(Protocol):
         name: As in `--model`.
         calibrated: Whether its scores are logits of probabilities; if not, selection
             adds to each setting the `temperature` that makes them so.
+        weighs: Whether it honours `Training.weights`; if not, it is never given any.
         ladders: The settings worth trying, the simplest ladder first.
     """
 
     name: str
     calibrated: bool
+    weighs: bool
     ladders: tuple[Ladder, ...]
 
     def check(self, setting: Setting, rows: int) -> None:

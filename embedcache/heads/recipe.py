@@ -5,7 +5,7 @@ n is the number of rows, K the number of classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from embedcache.evaluation.abstention import Threshold, choose_threshold
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
+from embedcache.heads.class_weights import ClassWeights
 from embedcache.heads.leaderboard import Choice, choose
 from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Fit, Training
@@ -52,6 +53,7 @@ class Recipe:
         values: Exactly these values of the model's parameter; None for its own grid.
         abstain_precision: Wanted of the rows that get an answer; None to answer all.
         progress: Told what is being computed.
+        class_weights: How much rows of each class count; None where all count the same.
     """
 
     model: str
@@ -59,6 +61,15 @@ class Recipe:
     values: tuple[float, ...] | None
     abstain_precision: float | None
     progress: Progress | None
+    class_weights: ClassWeights | None = None
+
+    def row_weights(self, labels: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """Weights (n,) of rows of these codes, (n,), from them alone."""
+        return None if self.class_weights is None else self.class_weights.of_rows(labels)
+
+    def weighed(self, part: Training, labels: NDArray[np.integer]) -> Training:
+        """A part of the rows, weighed by its own labels, (n,) codes as the rule knows them."""
+        return replace(part, weights=self.row_weights(labels))
 
     def make(
         self,
@@ -100,7 +111,7 @@ class Recipe:
         scores = out_of_fold(model, training, folds, setting)
         made = model.fit(fitted or training, setting)
         if model.calibrated:
-            temperature = _temperature(scores, training.labels, group)
+            temperature = _temperature(scores, training, group)
             made = Fit(made.form.cooled(temperature), made.converged, made.iterations)
         else:
             temperature = setting["temperature"]  # selection found it, and the fit applied it
@@ -114,17 +125,18 @@ class Recipe:
 
 
 def _temperature(
-    scores: NDArray[np.float64], labels: NDArray[np.integer], group: NDArray[np.int32]
+    scores: NDArray[np.float64], training: Training, group: NDArray[np.int32]
 ) -> float:
     """The temperature of the least log-loss, or 1 where that gains less than one paired error.
 
     As among settings, the simpler of what cannot be told apart: a dozen rows would ask for
     a temperature that their own smoothing made.
     """
-    temperature = fit_temperature(scores, labels)
+    labels, counts = training.labels, 1.0 if training.weights is None else training.weights
+    temperature = fit_temperature(scores, labels, training.weights)
     mean, error = paired_difference(
-        row_log_loss(labels, softmax(scores / temperature)),
-        row_log_loss(labels, softmax(scores)),
+        counts * row_log_loss(labels, softmax(scores / temperature)),
+        counts * row_log_loss(labels, softmax(scores)),
         group,
     )
     return temperature if mean < -error else 1.0

@@ -8,6 +8,7 @@ from embedcache.evaluation.abstention import Abstention
 from embedcache.evaluation.evaluate import Evaluation
 from embedcache.heads.calibrate import Calibration
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
+from embedcache.heads.class_weights import ClassWeightRecord
 from embedcache.heads.cleaning import Conflict, Crossing
 from embedcache.heads.row_records import (
     ClassRows,
@@ -53,6 +54,7 @@ class FitReport:
         notes: What a person should know.
         near_duplicates: Across sides; None where nobody looked.
         shots: The few-shot curve, if one was asked for.
+        class_weight: How much rows of each class counted; None where all counted the same.
     """
 
     format: int
@@ -80,6 +82,7 @@ class FitReport:
     notes: tuple[str, ...]
     near_duplicates: NearDuplicates | None
     shots: ShotCurve | None = None
+    class_weight: ClassWeightRecord | None = None
 
     @property
     def backbone(self) -> str:

@@ -136,6 +136,7 @@ def build_report(
         crossing_count=len(cleaned.crossings),
         notes=prepared.notes + _notes_after(head, selection, leaderboard),
         near_duplicates=None,
+        class_weight=head.chosen.class_weight,
     )
 
 

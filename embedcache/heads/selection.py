@@ -100,7 +100,7 @@ def select(
     if metric not in METRICS:
         raise UsageError("unknown metric", got=metric, expected=", ".join(METRICS))
     labels = training.labels
-    search = _Search(model, labels, group, metric, progress)
+    search = _Search(model, training, group, metric, progress)
     # Rows of a group must leave together, so groups need folds.
     alone = None if by_folds or (group >= 0).any() else model.leave_one_out(training)
     if alone is not None:
@@ -138,14 +138,14 @@ class _Search:
     def __init__(
         self,
         model: Model,
-        labels: NDArray[np.integer],
+        training: Training,
         group: NDArray[np.int32],
         metric: str,
         progress: Progress | None,
     ) -> None:
-        self.model, self.labels = model, labels
+        self.model, self.labels, self.weights = model, training.labels, training.weights
         self.group, self.metric, self.progress = group, metric, progress
-        self.k = int(labels.max()) + 1
+        self.k = training.k
         self.tried: dict[tuple[int, int], _Tried] = {}  # by ladder and rung, simplest first
         self.log_loss = float(np.log(self.k))
         self.stopped_early = self.on_edge = False
@@ -210,11 +210,11 @@ class _Search:
             made.append(part.fold.score(setting, tolerance))
             scores[np.ix_(part.held_out, part.seen)] = made[-1].scores
         if not self.model.calibrated:
-            setting["temperature"] = fit_temperature(scores, self.labels)
+            setting["temperature"] = fit_temperature(scores, self.labels, self.weights)
             scores /= setting["temperature"]
         probabilities = softmax(scores)
         wrong = probabilities.argmax(axis=1) != self.labels
-        losses = _row_losses(self.metric, self.labels, probabilities, wrong)
+        losses = _row_losses(self.metric, self.labels, self.weights, probabilities, wrong)
         self.log_loss = min(self.log_loss, float(row_log_loss(self.labels, probabilities).mean()))
         self.tried[number, at] = _Tried(
             setting,
@@ -268,15 +268,21 @@ class _Search:
 def _row_losses(
     metric: str,
     labels: NDArray[np.integer],
+    weights: NDArray[np.float64] | None,
     probabilities: NDArray[np.float64],
     wrong: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Loss of each row, (n,): their mean is the metric, or 1 minus it."""
+    """Loss of each row, (n,): their mean is the metric, or 1 minus it.
+
+    The log-loss weighs rows as the fit does: a fit that is right about rare classes would
+    look wrong by an unweighted one. The other metrics mean what their names say.
+    """
     if metric == "log_loss":
-        return row_log_loss(labels, probabilities)
+        losses = row_log_loss(labels, probabilities)
+        return losses if weights is None else losses * (weights / weights.mean())
     if metric == "accuracy":
         return wrong.astype(np.float64)
     rows = np.bincount(labels)
     share = len(labels) / (np.count_nonzero(rows) * np.maximum(rows, 1))
-    losses: NDArray[np.float64] = wrong * share[labels]
-    return losses
+    weighed: NDArray[np.float64] = wrong * share[labels]
+    return weighed

@@ -146,8 +146,10 @@ def _parts(
 def _drawn(part: _Part, recipe: Recipe, count: int, seeds: tuple[int, int, int], told: str) -> Made:
     ranks = shot_ranks(part.training.labels, part.group, np.random.default_rng(seeds))
     rows = np.flatnonzero(ranks < max(2, count))
-    chosen_on, _ = part.training.part(rows)
-    fitted, _ = part.training.part(np.flatnonzero(ranks < count))
+    kept = np.flatnonzero(ranks < count)
+    codes = part.seen[part.training.labels]
+    chosen_on = recipe.weighed(part.training.part(rows)[0], codes[rows])
+    fitted = recipe.weighed(part.training.part(kept)[0], codes[kept])
     group = part.group[rows]
     if int(row_units(group).max()) < 1:  # one group has them all, and none could be held out
         group = np.full(len(rows), -1, np.int32)

@@ -28,6 +28,7 @@ class TrainingPart:
         labels: (n,) classes in 0 to K − 1, each at least once.
         dtype: float32 to choose C, float64 for a fit that is kept.
         widths: Number of columns of each source; None for one source.
+        weights: (n,) how much each row counts; None where all count 1.
     """
 
     def __init__(
@@ -36,9 +37,10 @@ class TrainingPart:
         labels: NDArray[np.integer],
         dtype: type[Float],
         widths: tuple[int, ...] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.scaler = Scaler.fit(features, widths)
-        self._labels = labels
+        self._labels, self._weights = labels, weights
         self._rows: NDArray[np.floating] = self.scaler.apply(features, dtype)
         self._basis: NDArray[np.floating] | None = None
         n, d = features.shape
@@ -55,6 +57,7 @@ class TrainingPart:
             self._labels,
             c,
             self._last,
+            weights=self._weights,
             tolerance=tolerance,
             max_iterations=max_iterations,
         )

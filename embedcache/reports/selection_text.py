@@ -7,6 +7,7 @@ import textwrap
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.ladder import described
 from embedcache.heads.report import FitReport
+from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.columns import columns
 
 __all__ = ["curve_lines", "how_lines", "leaderboard_lines"]
@@ -44,6 +45,7 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         f"{folds} of {rows} training rows",
         width,
     )
+    lines += _wrapped(class_weight_words(report), width)
     return lines
 
 

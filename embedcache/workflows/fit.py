@@ -11,6 +11,7 @@ from pathlib import Path
 from embedcache.errors import UsageError
 from embedcache.extraction.golden import GoldenClaim
 from embedcache.heads.artefact import Head
+from embedcache.heads.class_weights import NONE, ClassWeight
 from embedcache.heads.fit import Fitted, fit
 from embedcache.heads.names import ZERO_SHOT
 from embedcache.heads.report import FitReport
@@ -59,6 +60,7 @@ def fit_head(
     abstain_precision: float | None = None,
     shots: tuple[int, ...] = (),
     seeds: int = 3,
+    class_weight: ClassWeight = NONE,
     keep_duplicates_together: bool = False,
     labels: Path | None = None,
     classes: str | Sequence[str] | None = None,
@@ -87,6 +89,8 @@ def fit_head(
         abstain_precision: Let the head answer only where so many answers are right.
         shots: Rows of each class for a few-shot curve; none for no curve.
         seeds: Draws for each point of the curve.
+        class_weight: How much rows of each class count in fit and choice: `none`,
+            `balanced` for classes of equal weight together, or weights by class.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
         classes: Of zero-shot: names between commas, a file of names, or a sequence of
@@ -113,6 +117,8 @@ def fit_head(
             got=f"--abstain-precision {abstain_precision:g}",
             hint="fit a head on labelled rows: --model logreg",
         )
+    if model == ZERO_SHOT and class_weight != NONE:
+        raise UsageError("zero-shot has no use for class weights", got=class_weight)
     _check_options(model, init, values, {"classes": classes, "prompt": prompts, "weights": weights})
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     problem, notes = side_by_side(caches)
@@ -148,6 +154,7 @@ def fit_head(
             abstain_precision,
             shots,
             seeds,
+            class_weight,
             progress=progress,
             notify=notify,
         )
@@ -166,6 +173,7 @@ def fit_head(
         "abstain_precision": abstain_precision,
         "shots": ",".join(map(str, shots)) or None,
         "seeds": seeds if shots else None,
+        "class_weight": class_weight if isinstance(class_weight, str) else dict(class_weight),
         "keep_duplicates_together": keep_duplicates_together,
         "labels": None if labels is None else os.path.abspath(labels),
         "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),

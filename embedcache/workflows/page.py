@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from embedcache.extraction.environment import environment
+from embedcache.heads.class_weights import NONE
 from embedcache.heads.fit import Fitted
 from embedcache.heads.problem import Problem
 from embedcache.heads.report import FitReport
@@ -84,9 +85,19 @@ def _fit_command(
             words += [word for each in value or () for word in _flag(parameter, f"{each:g}")]
         elif isinstance(value, list):
             words += [word for each in value for word in _flag(name, each)]
+        elif name == "class_weight":
+            words += _class_weight(value)
         elif value is not None and value is not False:
             words += _flag(name, value)
     return shlex.join(words)
+
+
+def _class_weight(asked: str | Mapping[str, float]) -> list[str]:
+    if isinstance(asked, str):
+        return [] if asked == NONE else _flag("class_weight", asked)
+    return [
+        word for name, weight in asked.items() for word in ("--class-weight", f"{name}={weight:g}")
+    ]
 
 
 def _flag(name: str, value: object) -> list[str]:

@@ -116,3 +116,16 @@ def test_a_few_shot_curve_is_part_of_the_report(cli: Command, shop: Shop) -> Non
     done = cli("fit-head", "--shots", "1;2")
     assert done.code == 2
     assert "whole numbers above 0" in done.err
+
+
+def test_class_weights_are_told_and_repeated(cli: Command, shop: Shop) -> None:
+    """In the text, on the page, and in the command that repeats the run."""
+    name = shop.run.name[:-1] + "2"
+    done = cli.well("fit-head", "--c", 0.1, "--class-weight", "balanced")
+    assert "class weights, balanced: " in done.out
+    page = (shop.runs_dir / name / "report.html").read_text()
+    assert "Used class weights, balanced" in page
+    assert "--class-weight balanced" in page
+    done = cli("fit-head", "--model", "knn", "--class-weight", "balanced")
+    assert done.code == 2
+    assert "knn has no use for class weights" in done.err

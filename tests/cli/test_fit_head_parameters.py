@@ -30,6 +30,16 @@ def test_a_parameter_of_another_model_is_refused(
     assert known in str(caught.value)
 
 
+@pytest.mark.parametrize("given", [("balanced", "a=2"), ("a=b",), ("a=1", "b")])
+def test_class_weights_are_a_rule_or_weights(given: tuple[str, ...], tmp_path: Path) -> None:
+    """Neither a mixture of both, nor a weight that is no number."""
+    words = [str(tmp_path / "no.h5")]
+    for each in given:
+        words += ["--class-weight", each]
+    with pytest.raises(UsageError, match="not a class weight"):
+        CliRunner().invoke(fit_head, words, catch_exceptions=False)
+
+
 def test_every_parameter_has_an_option() -> None:
     """No model has a parameter that the command line cannot set."""
     options = {parameter.name for parameter in fit_head.params}

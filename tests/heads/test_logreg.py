@@ -54,9 +54,9 @@ def test_other_warnings_are_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only what is understood is silenced."""
     original = LogisticRegression.fit
 
-    def fit(self: LogisticRegression, *args: object) -> LogisticRegression:
+    def fit(self: LogisticRegression, *args: object, **more: object) -> LogisticRegression:
         warnings.warn("something else", RuntimeWarning, stacklevel=1)
-        return original(self, *args)
+        return original(self, *args, **more)
 
     monkeypatch.setattr(LogisticRegression, "fit", fit)
     with pytest.warns(RuntimeWarning, match="something else"):

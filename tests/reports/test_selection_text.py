@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from problems import blobs, cycle, problem
 
+from embedcache.heads.class_weights import ClassWeightRecord
 from embedcache.heads.fit import fit
 from embedcache.heads.report import FitReport
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
@@ -34,6 +35,22 @@ def test_the_leaderboard_lists_every_model(auto: FitReport) -> None:
         assert f"[{each.low:.4f}, {each.high:.4f}]" in line
     assert "not tried" in " ".join(lines)
     assert leaderboard_lines(None, 80) == []
+
+
+def test_class_weights_are_said() -> None:
+    """Rule and weights, and that they move the probabilities; nothing without them."""
+    plain = report("logreg")
+    assert "weights" not in "\n".join(how_lines(plain, 80))
+    weighted = dataclasses.replace(
+        plain, class_weight=ClassWeightRecord("balanced", (0.5, 12.34567))
+    )
+    said = " ".join(how_lines(weighted, 80))
+    assert "class weights, balanced: 'class 0' 0.5, 'class 1' 12.3;" in said
+    assert max(map(len, how_lines(weighted, 80))) <= 80
+    many = tuple(dataclasses.replace(plain.classes[0], name=f"c{i}") for i in range(20))
+    weights = ClassWeightRecord("given", tuple(float(i + 1) for i in range(20)))
+    crowded = dataclasses.replace(plain, classes=many, class_weight=weights)
+    assert "given: from 'c0' 1 to 'c19' 20;" in " ".join(how_lines(crowded, 80))
 
 
 def test_leaving_one_out_is_said() -> None:

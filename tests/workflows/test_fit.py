@@ -59,6 +59,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "abstain_precision": None,
         "shots": None,
         "seeds": None,
+        "class_weight": "none",
         "keep_duplicates_together": False,
         "labels": None,
         "classes": None,

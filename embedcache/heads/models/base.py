@@ -13,6 +13,7 @@ class Base:
 
     name: str
     calibrated: bool
+    weighs: bool = False
     ladders: tuple[Ladder, ...]
 
     def check(self, setting: Setting, rows: int) -> None:

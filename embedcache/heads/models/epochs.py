@@ -42,6 +42,7 @@ class Epochs(Base):
     """
 
     calibrated = True
+    weighs = True
     ladders: tuple[Ladder, ...] = (Ladder("epochs", _EPOCHS, last=6, stops=True),)
     """1 to 64 epochs, doubled until hopeless, and up to 1,024 while the last is the best."""
 
@@ -86,6 +87,8 @@ class Network:
     def __init__(self, training: Training, hidden: int) -> None:
         features = training.features
         self._features, self._labels = features, training.labels
+        counts = training.weights
+        self._counts = None if counts is None else counts / counts.mean()
         self.k = training.k
         self.steps = self.epochs = 0
         self._rng = np.random.default_rng(training.seed)
@@ -120,7 +123,9 @@ class Network:
         order = self._rng.permutation(len(which))
         for at in range(0, len(order), _BATCH):
             batch = order[at : at + _BATCH]
-            self._step(self.gradient(rows[batch], self._labels[which[batch]])[1])
+            at_rows = which[batch]
+            counts = None if self._counts is None else self._counts[at_rows]
+            self._step(self.gradient(rows[batch], self._labels[at_rows], counts)[1])
 
     def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, K) of raw features."""
@@ -136,14 +141,27 @@ class Network:
         return inputs
 
     def gradient(
-        self, rows: NDArray[np.float32], labels: NDArray[np.integer]
+        self,
+        rows: NDArray[np.float32],
+        labels: NDArray[np.integer],
+        counts: NDArray[np.float64] | None = None,
     ) -> tuple[float, list[NDArray[np.float32]]]:
-        """Mean log-loss of standardised rows, and its gradient by each array of weights."""
+        """Mean log-loss of standardised rows, and its gradient by each array of weights.
+
+        Args:
+            rows: (B, D).
+            labels: (B,).
+            counts: (B,) how much each row counts; None where all count 1.
+        """
         *inputs, logits = self._forward(rows)
         error = softmax(logits)
         place = np.arange(len(labels)), labels
-        loss = float(-np.log(np.maximum(error[place], np.finfo(np.float64).tiny)).mean())
+        losses = -np.log(np.maximum(error[place], np.finfo(np.float64).tiny))
         error[place] -= 1
+        if counts is not None:
+            losses *= counts
+            error *= counts[:, None]
+        loss = float(losses.mean())
         back = (error / len(labels)).astype(np.float32)
         gradients: list[NDArray[np.float32]] = []
         for layer in reversed(range(len(inputs))):

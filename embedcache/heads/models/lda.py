@@ -22,6 +22,7 @@ class Lda(Closed):
     """
 
     name = "lda"
+    weighs = True
 
     def solve(self, training: Training) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights (K, D) and intercepts (K,) for raw features."""
@@ -33,7 +34,12 @@ class Lda(Closed):
             return np.zeros((training.k, training.features.dim)), np.zeros(training.k)
         raw = training.features.array()
         scaler = Scaler.fit(raw, training.features.widths)
-        estimator = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto")
+        # The means of classes do not see what their rows weigh; the shares of classes, in the
+        # pooled covariance and the intercept, do.
+        shares = np.bincount(training.labels, training.weights)
+        estimator = LinearDiscriminantAnalysis(
+            solver="lsqr", shrinkage="auto", priors=shares / shares.sum()
+        )
         with warnings.catch_warnings():
             # A class of one row has a mean and adds nothing to the covariance.
             warnings.filterwarnings("ignore", message="Only one sample available")

@@ -27,6 +27,7 @@ class LinearSvm(Base):
 
     name = "linear-svm"
     calibrated = False
+    weighs = True
     ladders: tuple[Ladder, ...] = (decades("C", -16, -10, 0, 6),)
     """C from 1e-5 to 1 by decades, extended to 1e-8 or 1e3."""
 
@@ -35,13 +36,15 @@ class LinearSvm(Base):
         raw = training.features.array()
         scaler = Scaler.fit(raw, training.features.widths)
         standardised = scaler.apply(raw, np.float64)
-        return SvmFold(standardised, training.labels, scaler.apply(held_out.array(), np.float64))
+        scored = scaler.apply(held_out.array(), np.float64)
+        return SvmFold(standardised, training.labels, training.weights, scored)
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to liblinear's tolerance."""
         raw = training.features.array()
         scaler = Scaler.fit(raw, training.features.widths)
-        solved = _solve(scaler.apply(raw, np.float64), training.labels, setting["C"], _TOLERANCE)
+        rows = scaler.apply(raw, np.float64)
+        solved = _solve(rows, training.labels, training.weights, setting["C"], _TOLERANCE)
         weights, intercept = scaler.fold(solved.weights, solved.intercept)
         temperature = setting["temperature"]
         form = Linear(weights / temperature, intercept / temperature)
@@ -50,15 +53,16 @@ class LinearSvm(Base):
 
 @dataclass(frozen=True, eq=False)
 class SvmFold:
-    """Standardised training rows, their labels and the rows to score."""
+    """Standardised training rows, their labels and weights, and the rows to score."""
 
     features: NDArray[np.float64]
     labels: NDArray[np.integer]
+    weights: NDArray[np.float64] | None
     held_out: NDArray[np.float64]
 
     def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # liblinear's is relative by itself
         """Margins of the held-out rows."""
-        solved = _solve(self.features, self.labels, setting["C"], _RANKING_TOLERANCE)
+        solved = _solve(self.features, self.labels, self.weights, setting["C"], _RANKING_TOLERANCE)
         with one_thread():
             scores = self.held_out @ solved.weights.T + solved.intercept
         return Scored(scores, solved.converged, solved.iterations)
@@ -73,7 +77,11 @@ class _Solved:
 
 
 def _solve(
-    rows: NDArray[np.float64], labels: NDArray[np.integer], c: float, tolerance: float
+    rows: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    row_weights: NDArray[np.float64] | None,
+    c: float,
+    tolerance: float,
 ) -> _Solved:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
@@ -85,7 +93,7 @@ def _solve(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", ConvergenceWarning)
-        estimator.fit(rows, labels)
+        estimator.fit(rows, labels, sample_weight=row_weights)
     weights, intercept = estimator.coef_, estimator.intercept_
     if k == 2:
         weights = np.concatenate([-weights, weights]) / 2

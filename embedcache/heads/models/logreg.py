@@ -27,18 +27,21 @@ class Logreg(Base):
 
     name = "logreg"
     calibrated = True
+    weighs = True
     ladders: tuple[Ladder, ...] = (decades("C", -16, -10, 2, 12),)
     """C from 1e-5 to 10 by decades, extended to 1e-8 or 1e6."""
 
     def fold(self, training: Training, held_out: Features) -> SoftmaxFold:
         """Standardise both sides by the training rows."""
-        features = training.features
-        return SoftmaxFold(features.array(), training.labels, held_out.array(), features.widths)
+        features, weights = training.features, training.weights
+        widths = features.widths
+        return SoftmaxFold(features.array(), training.labels, held_out.array(), widths, weights)
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to convergence in float64."""
-        features = training.features
-        return softmax_fit(features.array(), training.labels, setting["C"], features.widths)
+        features, weights = training.features, training.weights
+        widths = features.widths
+        return softmax_fit(features.array(), training.labels, setting["C"], widths, weights)
 
 
 class SoftmaxFold:
@@ -50,8 +53,9 @@ class SoftmaxFold:
         labels: NDArray[np.integer],
         held_out: NDArray[np.floating],
         widths: tuple[int, ...] | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> None:
-        self._part = TrainingPart(features, labels, np.float32, widths)
+        self._part = TrainingPart(features, labels, np.float32, widths, weights)
         self._held_out = self._part.scaler.apply(held_out, np.float32)
 
     def score(self, setting: Setting, tolerance: float) -> Scored:
@@ -67,8 +71,9 @@ def softmax_fit(
     labels: NDArray[np.integer],
     c: float,
     widths: tuple[int, ...] | None = None,
+    weights: NDArray[np.float64] | None = None,
 ) -> Fit:
     """A softmax regression of raw features, from sources of these widths, that is kept."""
-    part = TrainingPart(features, labels, np.float64, widths)
+    part = TrainingPart(features, labels, np.float64, widths, weights)
     fit = part.fit(c, tolerance=_TOLERANCE, max_iterations=_MAX_ITERATIONS)
     return Fit(Linear(*part.raw_weights(fit)), fit.converged, fit.iterations)

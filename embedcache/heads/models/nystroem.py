@@ -36,6 +36,7 @@ class Nystroem(Base):
 
     name = "nystroem"
     calibrated = True
+    weighs = True
     ladders: tuple[Ladder, ...] = tuple(
         decades("C", -10, -4, 2, 8, {"gamma*D": width}) for width in _WIDTHS
     )
@@ -52,7 +53,7 @@ class Nystroem(Base):
         gamma = setting["gamma*D"] / training.features.dim
         with one_thread():
             similar, estimator = _similar(scaler.apply(raw, np.float64), gamma, training.seed)
-            fit = softmax_fit(similar, training.labels, setting["C"])
+            fit = softmax_fit(similar, training.labels, setting["C"], weights=training.weights)
             assert isinstance(fit.form, Linear)
             weights = fit.form.weights @ estimator.normalization_
         form = Landmarks(
@@ -78,6 +79,7 @@ class NystroemFold:
         self._rows = scaler.apply(raw, np.float64)
         self._held_out = scaler.apply(held_out.array(), np.float64)
         self._labels, self._seed = training.labels, training.seed
+        self._weights = training.weights
         self._gamma = 0.0
         self._fold: SoftmaxFold | None = None
 
@@ -89,7 +91,7 @@ class NystroemFold:
             with one_thread():
                 similar, estimator = _similar(self._rows, self._gamma, self._seed)
                 held_out = estimator.transform(self._held_out)
-            self._fold = SoftmaxFold(similar, self._labels, held_out)
+            self._fold = SoftmaxFold(similar, self._labels, held_out, weights=self._weights)
         return self._fold.score(setting, tolerance)
 
 

@@ -27,6 +27,7 @@ class Ridge(Base):
 
     name = "ridge"
     calibrated = False
+    weighs = True
     ladders: tuple[Ladder, ...] = (decades("alpha", 20, 12, 0, -12),)
     """Alpha from 1e6 to 1 by decades, extended to 1e10 or 1e-6."""
 
@@ -51,13 +52,17 @@ class Ridge(Base):
 class Decomposed:
     """Standardised rows in the eigenbasis of their Gram matrix.
 
+    A row of weight w is worth w rows: it and its target are multiplied by √w, and means
+    are weighted ones.
+
     Attributes:
         scaler: Of the rows; it centres them, so the intercept is the targets' mean.
         basis: (D, R) float64, orthonormal.
-        rows: (n, R) float64, the rows in that basis.
+        rows: (n, R) float64, the rows in that basis, times √w.
         squares: (R,) float64, the squared lengths of the columns of `rows`.
-        targets: (n, K) float64, 1 for the row's class and −1 elsewhere, centred.
+        targets: (n, K) float64, 1 for the row's class and −1 elsewhere, centred, times √w.
         mean: (K,) float64 of the targets.
+        root: (n, 1) float64, √w.
     """
 
     scaler: Scaler
@@ -66,13 +71,19 @@ class Decomposed:
     squares: NDArray[np.float64]
     targets: NDArray[np.float64]
     mean: NDArray[np.float64]
+    root: NDArray[np.float64]
 
     @classmethod
     def of(cls, training: Training) -> Decomposed:
         """Decompose the smaller of XᵀX and XXᵀ."""
         raw = training.features.array()
         scaler = Scaler.fit(raw, training.features.widths)
-        rows = scaler.apply(raw, np.float64)
+        if training.weights is not None:
+            centre = np.average(scaler.apply(raw, np.float64), axis=0, weights=training.weights)
+            scaler = Scaler(scaler.mean + centre * scaler.scale, scaler.scale)
+        weights = np.ones(len(raw)) if training.weights is None else training.weights
+        root = np.sqrt(weights)[:, None]
+        rows = scaler.apply(raw, np.float64) * root
         n, d = rows.shape
         with one_thread():
             squares, vectors = np.linalg.eigh(rows.T @ rows if n >= d else rows @ rows.T)
@@ -85,8 +96,8 @@ class Decomposed:
                 lengths = np.sqrt(squares)
                 basis, rotated = rows.T @ vectors / lengths, vectors * lengths
         targets = np.where(training.labels[:, None] == np.arange(training.k), 1.0, -1.0)
-        mean = targets.mean(axis=0)
-        return cls(scaler, basis, rotated, squares, targets - mean, mean)
+        mean = np.average(targets, axis=0, weights=weights)
+        return cls(scaler, basis, rotated, squares, (targets - mean) * root, mean, root)
 
     def rotated(self, standardised: NDArray[np.float64]) -> NDArray[np.float64]:
         """Other rows in the basis, (H, R)."""
@@ -115,12 +126,12 @@ class Decomposed:
         """
         with one_thread():
             fitted = self.rows @ self.coefficients(alpha)
-            hat = np.square(self.rows) @ (1 / (self.squares + alpha)) + 1 / len(self.rows)
+            hat = np.square(self.rows) @ (1 / (self.squares + alpha))
+        hat += np.square(self.root[:, 0]) / np.square(self.root).sum()
         # 1 − h is 0 only for a row that alone spans a direction, at an alpha lost to rounding.
         room = np.maximum(1 - hat, np.finfo(np.float64).eps)
-        scores: NDArray[np.float64] = (
-            self.mean + self.targets - (self.targets - fitted) / room[:, None]
-        )
+        left_out = self.targets - (self.targets - fitted) / room[:, None]
+        scores: NDArray[np.float64] = self.mean + left_out / self.root
         return scores
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from embedcache.evaluation.evaluate import ClassScore, Score
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.report import FitReport
+from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.page.charts import bar, curve, strip
 from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
 
@@ -121,9 +122,11 @@ def choice(report: FitReport) -> str:
     if not report.rows.train:
         return section("Choice", f"<p>Nothing is fitted: {_setting(selection.setting)}.</p>")
     if not selection.setting.keys() - {"temperature"}:
-        return section("Choice", f"<p>{text(report.model)} has nothing to choose.</p>")
+        nothing = f"<p>{text(report.model)} has nothing to choose.</p>"
+        return section("Choice", nothing, _class_weights(report))
     if len(selection.scores) == 1:
-        return section("Choice", f"<p>{_setting(selection.setting)}, as it was given.</p>")
+        given = f"<p>{_setting(selection.setting)}, as it was given.</p>"
+        return section("Choice", given, _class_weights(report))
     best = (
         "the best"
         if selection.setting == selection.best
@@ -141,7 +144,12 @@ def choice(report: FitReport) -> str:
             '<p class="soft small">Weaker regularisation was left out: worse beyond doubt, or '
             "nothing left to gain.</p>"
         )
-    return section("Choice", *lines)
+    return section("Choice", *lines, _class_weights(report))
+
+
+def _class_weights(report: FitReport) -> str:
+    words = class_weight_words(report)
+    return f'<p class="soft small">Used {text(words)}.</p>' if words else ""
 
 
 def _fold_choices(report: FitReport) -> str:

@@ -47,6 +47,23 @@ def test_many_epochs_reach_the_softmax_regression(monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
+def test_a_row_that_counts_twice_is_two_rows(hidden: int) -> None:
+    """Loss and gradient of a batch with a row twice, but for the batch's size."""
+    data = training()
+    network = Network(data, hidden)
+    rows = network._scaler.apply(data.features.array(), np.float32)
+    counts = np.ones(len(rows))
+    counts[3] = 2
+    twice = np.r_[np.arange(len(rows)), 3]
+    loss, gradients = network.gradient(rows, data.labels, counts)
+    again, repeated = network.gradient(rows[twice], data.labels[twice])
+    scale = len(twice) / len(rows)
+    assert loss == pytest.approx(scale * again)
+    for one, other in zip(gradients, repeated, strict=True):
+        assert one == pytest.approx(scale * other, abs=1e-6)
+
+
+@pytest.mark.parametrize("hidden", [0, 8])
 def test_the_form_is_the_network(hidden: int) -> None:
     """Folding the scaler and going to float64 keeps the logits."""
     data = training()

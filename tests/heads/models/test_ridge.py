@@ -1,5 +1,7 @@
 """Ridge: scikit-learn's answers, from one decomposition."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from problems import blobs, cycle
@@ -44,6 +46,25 @@ def test_leaving_one_out_is_exact(n: int, dim: int, alpha: float) -> None:
         rest = np.arange(n) != row
         reference = Reference(alpha=alpha).fit(scaled[rest], targets[rest])
         assert scores[row] == pytest.approx(reference.predict(scaled[[row]])[0], abs=1e-8)
+
+
+@pytest.mark.parametrize(("n", "dim"), [(60, 20), (30, 80)])
+@pytest.mark.parametrize("alpha", [0.1, 100.0])
+def test_weights_are_scikit_learns(n: int, dim: int, alpha: float) -> None:
+    """Weighted rows give its weighted regression, and leaving one out is exact all the same."""
+    data, scaled = training(n, dim)
+    weights = np.random.default_rng(1).uniform(0.2, 5.0, n)
+    data = dataclasses.replace(data, weights=weights)
+    targets = np.where(data.labels[:, None] == np.arange(3), 1.0, -1.0)
+    form = Ridge().fit(data, {"alpha": alpha, "temperature": 1.0}).form
+    reference = Reference(alpha=alpha).fit(scaled, targets, sample_weight=weights)
+    found = form.logits(data.features.array().astype(np.float64))
+    assert found == pytest.approx(reference.predict(scaled), abs=1e-7)
+    left_out = Decomposed.of(data).left_out(alpha)
+    for row in range(0, n, 7):
+        rest = np.arange(n) != row
+        reference.fit(scaled[rest], targets[rest], sample_weight=weights[rest])
+        assert left_out[row] == pytest.approx(reference.predict(scaled[[row]])[0], abs=1e-7)
 
 
 def test_leaving_one_out_chooses_as_scikit_learn() -> None:
