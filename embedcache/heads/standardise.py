@@ -21,6 +21,10 @@ thousands of standard deviations on unseen rows and one row decides the log-loss
 with EfficientNet-Lite0, out-of-fold log-loss 0.431 without and 0.339 with it, at equal
 accuracy."""
 
+_CACHED = 256
+"""Rows taken at a time, so that their float64 copies stay in a core's cache: 4,096 took four
+times as long."""
+
 Float = TypeVar("Float", bound=np.floating)
 
 
@@ -76,14 +80,19 @@ def _spread(
     """Mean, standard deviation and whether it is constant, of each feature, (D,) each."""
     total, squares = np.zeros(features.dim), np.zeros(features.dim)
     low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
-    for _, block in features.blocks():
-        total += block.sum(axis=0, dtype=np.float64)
+    # About a point near the mean, so that one pass loses no digits.
+    centre = (
+        features.take(np.arange(min(_CACHED, len(features)))).array().mean(axis=0, dtype=np.float64)
+    )
+    for _, block in features.blocks(_CACHED):
         np.minimum(low, block.min(axis=0), out=low)
         np.maximum(high, block.max(axis=0), out=high)
-    mean = total / len(features)
-    for _, block in features.blocks():
-        squares += np.square(block - mean).sum(axis=0)
-    return mean, np.sqrt(squares / len(features)), low == high
+        centred = block - centre
+        total += centred.sum(axis=0)
+        squares += np.einsum("nd,nd->d", centred, centred)
+    offset = total / len(features)
+    variance = np.maximum(squares / len(features) - offset**2, 0)
+    return centre + offset, np.sqrt(variance), low == high
 
 
 def _floored(

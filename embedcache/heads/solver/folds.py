@@ -40,13 +40,14 @@ def fold_groups(
         scalers = [Scaler.fit(features[folds != fold]) for fold in numbers]
     most = n - int(np.bincount(folds).min())
     if most >= d:
-        rows = Rows(features, workers, in_memory=fits_in_memory(n * d))
+        rows = Rows(features, Scaler.fit(features), workers, in_memory=fits_in_memory(n * d))
         return [FoldGroup(rows, make_targets, folds, numbers, list(scalers), weight, None)]
     groups = []
     for fold, scaler in zip(numbers, scalers, strict=True):
         standardised = scaler.apply(features, np.float64)
         _, basis = into_span(standardised[folds != fold])
-        rows = Rows((standardised @ basis).astype(np.float32), workers)
+        spanned = (standardised @ basis).astype(np.float32)
+        rows = Rows(spanned, Scaler.fit(spanned), workers)
         groups.append(
             FoldGroup(rows, make_targets, folds, np.array([fold]), [scaler], weight, basis)
         )

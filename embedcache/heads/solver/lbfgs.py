@@ -21,6 +21,8 @@ __all__ = ["Lbfgs"]
 _MEMORY = 10
 _SUFFICIENT = 1e-4  # share of the decrease that the slope promises; Nocedal & Wright's value
 
+_HALF = 1e-3  # share of the value that bfloat16 products can be off by
+
 Precondition = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -100,7 +102,7 @@ class Lbfgs:
 
     def to(self, dtype: torch.dtype) -> None:
         """Go on in another precision, from the same point."""
-        self.objective = replace(self.objective, dtype=dtype)
+        self.objective = replace(self.objective, dtype=dtype, half=False)
         self._pairs = [(s.to(dtype), y.to(dtype), rho.to(dtype)) for s, y, rho in self._pairs]
         self._start(self.parameters.to(dtype))
 
@@ -114,7 +116,7 @@ class Lbfgs:
         self._length = torch.ones_like(self.value)
         self._scale = torch.ones_like(self.value)
         # Rounding: no decrease below this share of the value can be seen.
-        self._noise = 10 * torch.finfo(self.objective.dtype).eps
+        self._noise = _HALF if self.objective.half else 10 * torch.finfo(parameters.dtype).eps
         self.passes += 1
 
     def _turn(self, taken: torch.Tensor, precondition: Precondition) -> None:

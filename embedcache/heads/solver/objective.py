@@ -61,7 +61,9 @@ class Objective:
         fold: (P,) int64, its row of `sides`.
         label: (P,) int64, its row of `targets.shares` if it is a sigmoid.
         intercept: Whether there is one.
-        dtype: Of products; float64 for the last polish.
+        dtype: Of parameters and products; float64 for the last polish.
+        half: Whether the products are of bfloat16, four times as fast where the processor
+            has instructions for them, and good for the way to 1e-3 of the optimum.
     """
 
     rows: Rows
@@ -72,6 +74,7 @@ class Objective:
     label: torch.Tensor
     intercept: bool
     dtype: torch.dtype
+    half: bool = False
 
     def __len__(self) -> int:
         return len(self.c)
@@ -94,18 +97,28 @@ class Objective:
         """Objective and gradient at parameters (P, K, D + 1)."""
         weights, bias = self._fold_in(parameters)
         p, k, d = weights.shape
+        product = torch.bfloat16 if self.half else self.dtype
+        columns = weights.view(-1, d).to(product)
 
         def share(blocks: list[slice]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             loss = torch.zeros(p, dtype=torch.float64, device=weights.device)
             slope = torch.zeros(p * k, d, dtype=self.dtype, device=weights.device)
             total = torch.zeros(p, k, dtype=torch.float64, device=weights.device)
             for rows in blocks:
-                x = self.rows.block(rows, self.dtype)
-                logits = torch.addmm(bias.view(-1, 1), weights.view(-1, d), x.T).view(p, k, -1)
+                x = self.rows.block(rows, product)
+                if self.half:
+                    logits = torch.mm(columns, x.T).to(self.dtype).add_(bias.view(-1, 1))
+                else:
+                    logits = torch.addmm(bias.view(-1, 1), columns, x.T)
+                logits = logits.view(p, k, -1)
                 row_weight = self.sides.weights[:, rows][self.fold].to(self.dtype)
                 row_loss = self._residual(logits, rows, row_weight)
                 loss += (row_loss * row_weight).sum(1, dtype=torch.float64)
-                slope.addmm_(logits.view(p * k, -1), x)
+                residual = logits.view(p * k, -1)
+                if self.half:
+                    slope += residual.to(product) @ x
+                else:
+                    slope.addmm_(residual, x)
                 total += logits.sum(2, dtype=torch.float64)
             return loss, slope, total
 

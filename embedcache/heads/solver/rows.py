@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from embedcache.heads.solver.parallel import Workers
+from embedcache.heads.standardise import Scaler
 
 __all__ = ["Rows", "fits_in_memory"]
 
@@ -29,6 +30,7 @@ class Rows:
 
     Args:
         features: (N, D) float16, float32 or float64, possibly mapped from disk.
+        scaler: Mean and scale.
         workers: Who computes the products, on which device.
         dtype: float32, or float64 where the data are small.
         in_memory: Whether to keep a converted copy, N · D items of `dtype`. If not, every
@@ -37,12 +39,13 @@ class Rows:
 
     Attributes:
         mean: (D,) float64.
-        scale: (D,) float64, the standard deviation; 1 for a constant feature.
+        scale: (D,) float64.
     """
 
     def __init__(
         self,
         features: NDArray[np.floating],
+        scaler: Scaler,
         workers: Workers,
         dtype: torch.dtype = torch.float32,
         *,
@@ -54,7 +57,7 @@ class Rows:
         self._features = features
         step = block or (_BLOCK if self.device.type == "cpu" else _DEVICE_BLOCK)
         self.blocks = [slice(at, min(at + step, self.n)) for at in range(0, self.n, step)]
-        self.mean, self.scale = self._moments()
+        self.mean, self.scale = scaler.mean, scaler.scale
         self._held: torch.Tensor | None = None
         if in_memory:
             held = torch.empty(self.n, self.d, dtype=dtype, device=self.device)
@@ -97,23 +100,12 @@ class Rows:
         )
 
     def _convert(self, rows: slice) -> torch.Tensor:
-        block = self._features[rows].astype(np.float64)
-        block -= self.mean
-        block /= self.scale
+        # Rounding the mean to float32 shifts all rows alike: the intercept takes that up.
+        precise = np.promote_types(self._features.dtype, np.float32)
+        block = self._features[rows].astype(precise)
+        block -= self.mean.astype(precise)
+        block *= (1 / self.scale).astype(precise)
         return torch.from_numpy(block).to(self.device, self.dtype)
-
-    def _moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        total, squares = np.zeros(self.d), np.zeros(self.d)
-        for rows in self.blocks:
-            total += self._features[rows].sum(axis=0, dtype=np.float64)
-        mean = total / self.n
-        for rows in self.blocks:
-            squares += np.square(self._features[rows] - mean).sum(axis=0)
-        scale = np.sqrt(squares / self.n)
-        # Rounding leaves a constant feature a little spread of its own.
-        scale[scale <= 1e-7 * np.abs(mean)] = 1.0
-        scale[scale == 0] = 1.0
-        return mean, scale
 
 
 def fits_in_memory(items: int) -> bool:
