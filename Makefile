@@ -19,8 +19,9 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/embedcache demo
 
+# One process per core: much of the suite waits for other processes and for the disk.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow or not slow"
