@@ -32,8 +32,12 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from threadpoolctl import threadpool_limits
 
 from embedcache.evaluation.folds import stratified_folds
-from embedcache.heads.solver.fit import Fit, fit_at
-from embedcache.heads.solver.path import Path, select_path
+from embedcache.heads.choice_records import SelectionRecord
+from embedcache.heads.features import Features
+from embedcache.heads.model import Training
+from embedcache.heads.models.logreg import Logreg
+from embedcache.heads.selection import select
+from embedcache.heads.solver.fit import fit_at
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
@@ -119,21 +123,15 @@ def cached(path: str) -> Data:
     return Data(f"{path.rsplit('/', 2)[-2]} {features.shape}", features, labels)
 
 
-def ours(data: Data, folds: np.ndarray) -> tuple[Time, Time, Path, Fit]:
-    """Time of the selection and of the refit, and their results."""
-    clock = Clock()
-    path = select_path(data.features, data.targets(), folds, GRID)
-    selected, clock = clock.read(), Clock()
-    scaler = Scaler.fit(data.features)
-    fit = fit_at(
-        data.features,
-        data.targets(),
-        np.ones(len(data.labels)),
-        path.cs[path.best],
-        scaler=scaler,
-        start=path.start,
-    )
-    return selected, clock.read(), path, fit
+def ours(data: Data, folds: np.ndarray) -> tuple[Time, Time, SelectionRecord, np.ndarray]:
+    """Time of the selection and of the refit, the choice, and the losses of the best C."""
+    training = Training(Features.of(data.features), data.labels, 0)
+    alone = np.full(len(data.labels), -1, np.int32)
+    model, clock = Logreg(), Clock()
+    selected = select(model, training, alone, folds)
+    time, clock = clock.read(), Clock()
+    model.fit(training, selected.record.setting)
+    return time, clock.read(), selected.record, selected.losses
 
 
 def objective(data: Data, scaler: Scaler, c: float, weights: np.ndarray, bias: np.ndarray) -> float:
@@ -155,7 +153,7 @@ def compare_one_fit(data: Data, c: float) -> int:
     clock = Clock()
     scaler = Scaler.fit(data.features)
     ones = np.ones(len(data.labels))
-    fit = fit_at(data.features, data.targets(), ones, c, scaler=scaler, tolerance=3e-5)
+    fit = fit_at(Features.of(data.features), data.targets(), ones, c, scaler=scaler, tolerance=3e-5)
     our_time = clock.read()
     target = objective(data, scaler, c, fit.weights, fit.intercept)
     best, best_threads, gap = Time(np.inf, np.inf), 1, np.inf
@@ -186,11 +184,13 @@ def compare_selection(data: Data, threads: int, folds_timed: int, cs_timed: int)
     """The whole selection and refit."""
     alone = np.full(len(data.labels), -1, np.int32)
     folds = stratified_folds(data.labels, alone, FOLDS, 0)
-    selected, refitted, path, _ = ours(data, folds)
+    selected, refitted, record, losses = ours(data, folds)
+    chosen = record.setting["C"]
+    tried = len(record.scores)
     # Evenly over the grid, so that cheap and dear C are both in.
     grid = [GRID[i] for i in np.unique(np.linspace(0, len(GRID) - 1, cs_timed).astype(int))]
-    if cs_timed < len(GRID) and path.cs[path.best] not in grid:
-        grid = sorted([*grid, float(path.cs[path.best])])
+    if cs_timed < len(GRID) and chosen not in grid:
+        grid = sorted([*grid, chosen])
     theirs, their_losses, our_losses = Time(0, 0), [], []
     for fold in range(folds_timed):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -209,7 +209,7 @@ def compare_selection(data: Data, threads: int, folds_timed: int, cs_timed: int)
             model.fit(features, data.labels)
         theirs += clock.read()
         their_losses.append(-np.ravel(model.scores_))
-        our_losses.append(path.log_losses[path.best, test].mean())
+        our_losses.append(losses[test].mean())
     theirs *= FOLDS / folds_timed * len(GRID) / len(grid)
     mean = np.mean(their_losses, axis=0)
     c = grid[int(mean.argmin())]
@@ -226,9 +226,9 @@ def compare_selection(data: Data, threads: int, folds_timed: int, cs_timed: int)
     )
     print(
         f"{data.name:32} selection: ours {selected} + refit {refitted}, C = "
-        f"{path.cs[path.best]:g}, held-out {np.mean(our_losses):.5f}; scikit-learn "
+        f"{chosen:g}, held-out {np.mean(our_losses):.5f}; scikit-learn "
         f"{theirs} + {their_refit}{scaled}, C = {c:g}, held-out "
-        f"{mean.min():.5f}; ratio {ratio}; dropped {int(path.dropped.sum())} of {len(GRID)}",
+        f"{mean.min():.5f}; ratio {ratio}; {tried} C tried",
         flush=True,
     )
 
@@ -243,7 +243,7 @@ def profile(data: Data, c: float) -> None:
     try:
         with torch_profile(activities=[ProfilerActivity.CPU]) as recorded:
             fit = fit_at(
-                data.features,
+                Features.of(data.features),
                 data.targets(),
                 np.ones(len(data.labels)),
                 c,
@@ -286,7 +286,7 @@ def memory_child(shape: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     data = synthetic(shape)
     fit_at(
-        data.features,
+        Features.of(data.features),
         data.targets(),
         np.ones(n),
         0.01,
@@ -294,8 +294,13 @@ def memory_child(shape: str) -> None:
         max_passes=5,
     )
     one = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    select_path(
-        data.features, data.targets(), np.arange(n) % FOLDS, [1e-4, 1e-3, 1e-2], max_passes=15
+    training = Training(Features.of(data.features), data.labels, 0)
+    select(
+        Logreg(),
+        training,
+        np.full(n, -1, np.int32),
+        np.arange(n) % FOLDS,
+        values=(1e-4, 1e-3),
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     matrix = n * d * 4

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from embedcache.heads.artefact import Head
+    from embedcache.heads.solver.estimator import SoftmaxRegression
     from embedcache.store.cache import FeatureCache
     from embedcache.workflows.compare import compare
     from embedcache.workflows.decide import decide
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FeatureCache",
     "Head",
+    "SoftmaxRegression",
     "compare",
     "decide",
     "extract",
@@ -38,6 +40,7 @@ __all__ = [
 _HOMES = {
     "FeatureCache": "embedcache.store.cache:FeatureCache",
     "Head": "embedcache.heads.artefact:Head",
+    "SoftmaxRegression": "embedcache.heads.solver.estimator:SoftmaxRegression",
     "compare": "embedcache.workflows.compare:compare",
     "decide": "embedcache.workflows.decide:decide",
     "extract": "embedcache.workflows.extract:extract_source",

@@ -6,7 +6,6 @@ K the number of classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +16,7 @@ from embedcache.heads.features import Features
 from embedcache.heads.forms.form import Form
 from embedcache.heads.ladder import Ladder, Setting
 
-__all__ = ["Fit", "Fold", "Model", "Scored", "Selecting", "Training", "folds_of"]
+__all__ = ["Fit", "Fold", "Model", "Scored", "Training"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,21 +61,6 @@ class Fit:
     form: Form
     converged: bool = True
     iterations: int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Selecting:
-    """A fold of a selection.
-
-    Attributes:
-        fold: Scores the held-out rows.
-        held_out: (H,) int64, their positions.
-        seen: Classes of the columns of its scores.
-    """
-
-    fold: Fold
-    held_out: NDArray[np.int64]
-    seen: NDArray[np.integer]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +123,10 @@ class Model(Protocol):
         """Make training rows ready for fits at one setting after another."""
         ...
 
+    def out_of_fold(self, training: Training, folds: NDArray[np.int64]) -> Fold:
+        """What scores every row by a fit to the other folds, (N,) their numbers."""
+        ...
+
     def leave_one_out(self, training: Training) -> Fold | None:
         """A fold that scores every row as if it had been left out; None if that is not cheap."""
         ...
@@ -146,11 +134,3 @@ class Model(Protocol):
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to keep."""
         ...
-
-
-def folds_of(model: Model, training: Training, folds: NDArray[np.int64]) -> Iterator[Selecting]:
-    """One `Selecting` for each fold; a class may be missing from its training rows."""
-    for number in np.unique(folds):
-        rest, held_out = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
-        part, seen = training.part(rest)
-        yield Selecting(model.fold(part, training.features.take(held_out)), held_out, seen)

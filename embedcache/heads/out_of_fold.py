@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.heads.ladder import Setting
-from embedcache.heads.model import Model, Training, folds_of
+from embedcache.heads.model import Model, Training
 
 __all__ = ["out_of_fold"]
 
@@ -32,8 +32,5 @@ def out_of_fold(
         folds: (n,) fold of each row.
         setting: The parameters.
     """
-    scores = np.full((len(training.labels), training.k), -np.inf)
-    for part in folds_of(model, training, folds):
-        found = part.fold.score(setting, _TOLERANCE / training.k)
-        scores[np.ix_(part.held_out, part.seen)] = found.scores
-    return scores
+    found = model.out_of_fold(training, folds).score(setting, _TOLERANCE / training.k)
+    return found.scores.astype(np.float64)

@@ -17,7 +17,7 @@ from embedcache.evaluation.units import paired_difference
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.ladder import Ladder, Setting, described
 from embedcache.heads.logreg import softmax
-from embedcache.heads.model import Model, Scored, Selecting, Training, folds_of
+from embedcache.heads.model import Fold, Model, Training
 from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["METRICS", "Progress", "Selected", "select"]
@@ -104,13 +104,11 @@ def select(
     # Rows of a group must leave together, so groups need folds.
     alone = None if by_folds or (group >= 0).any() else model.leave_one_out(training)
     if alone is not None:
-        every = np.arange(len(labels))
-        search.parts = [Selecting(alone, every, np.unique(labels))]
-        search.folds = len(labels)
+        search.scorer, search.folds, smallest = alone, len(labels), len(labels)
     else:
-        search.parts = list(folds_of(model, training, folds))
-        search.folds = len(search.parts)
-    smallest = len(labels) - max(len(part.held_out) for part in search.parts) or len(labels)
+        sizes = np.unique(folds, return_counts=True)[1]
+        search.scorer, search.folds = model.out_of_fold(training, folds), len(sizes)
+        smallest = len(labels) - int(sizes.max())
     for number, ladder in enumerate(model.ladders):
         if values is None:
             search.climb(number, ladder, smallest)
@@ -132,7 +130,7 @@ def _given(model: Model, ladder: Ladder, values: tuple[float, ...], rows: int) -
 
 
 class _Search:
-    parts: list[Selecting]
+    scorer: Fold
     folds: int
 
     def __init__(
@@ -203,12 +201,9 @@ class _Search:
         setting = ladder.setting(at)
         if self.progress:
             self.progress(f"choosing {self.model.name}: {described(setting)}")
-        scores = np.full((len(self.labels), self.k), -np.inf)
         tolerance = _TOLERANCE * self.log_loss / self.k
-        made: list[Scored] = []
-        for part in self.parts:
-            made.append(part.fold.score(setting, tolerance))
-            scores[np.ix_(part.held_out, part.seen)] = made[-1].scores
+        made = self.scorer.score(setting, tolerance)
+        scores = made.scores.astype(np.float64)
         if not self.model.calibrated:
             setting["temperature"] = fit_temperature(scores, self.labels, self.weights)
             scores /= setting["temperature"]
@@ -220,8 +215,8 @@ class _Search:
             setting,
             losses,
             1 - float(wrong.mean()),
-            all(each.converged for each in made),
-            sum(each.iterations for each in made),
+            made.converged,
+            made.iterations,
         )
 
     def _solved_or_worse(self, number: int, at: int) -> bool:

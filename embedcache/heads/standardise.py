@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from embedcache.heads.features import BLOCK, Features
 
-__all__ = ["FLOOR", "Scaler"]
+__all__ = ["FLOOR", "Float", "Scaler"]
 
 FLOOR = 0.1
 """Least scale, as a share of the median one. Without a floor nearly dead features reach

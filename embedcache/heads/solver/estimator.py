@@ -22,6 +22,7 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from embedcache.heads.features import Features
 from embedcache.heads.solver.fit import MakeTargets, fit_at
 from embedcache.heads.solver.targets import Targets
 
@@ -117,7 +118,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         if self.class_weight is not None:
             weights = weights * self._class_weights(target)
         fit = fit_at(
-            features,
+            Features.of(features),
             make_targets,
             weights,
             float(self.C),

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from embedcache.heads.solver.lbfgs import Lbfgs
-from embedcache.heads.solver.minimise import Minimiser
+from embedcache.heads.features import Features
+from embedcache.heads.solver.minimise import Minimiser, minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.preconditioner import Gram
@@ -29,11 +29,6 @@ COLUMNS = 512
 """Weight vectors solved for together: beyond that products are no faster per vector."""
 
 _SMALL = 2**22  # items of a float64 matrix that is solved in float64 from the start
-_ROUGH = 1e-6
-"""Tolerance that float32 is asked for: below it rounding may keep a gap from closing."""
-
-_HALF, _HALF_PASSES = 3e-3, 25  # tolerance and most passes of bfloat16 products
-
 MakeTargets = Callable[[torch.device, torch.dtype], Targets]
 Start = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -65,7 +60,7 @@ class Fit:
 
 
 def fit_at(
-    features: NDArray[np.floating],
+    features: Features,
     make_targets: MakeTargets,
     sample_weight: NDArray[np.float64],
     c: float,
@@ -80,7 +75,7 @@ def fit_at(
     """Minimise in float32, then in float64 until the gradient in float64 agrees.
 
     Args:
-        features: (N, D) float16, float32 or float64, possibly mapped from disk.
+        features: N rows.
         make_targets: Makes the targets on a device in a dtype.
         sample_weight: (N,), or (L, N) for each label of a multilabel problem; at least 0, class
             weights included.
@@ -92,7 +87,7 @@ def fit_at(
         scaler: Penalise the weights of features standardised by it instead of raw ones.
         start: Weights (L, D) and intercept (L,) for raw features to start at.
     """
-    n, d = features.shape
+    n, d = len(features), features.dim
     if n >= d:
         with Workers(torch.device(device)) as workers:
             return _solve(
@@ -108,14 +103,14 @@ def fit_at(
                 max_passes=max_passes,
             )
     if scaler is None:
-        mean = features.mean(axis=0, dtype=np.float64) if intercept else np.zeros(d)
+        mean = Scaler.of(features).mean if intercept else np.zeros(d)
         scaler = Scaler(mean, np.ones(d))
-    spanned, basis = into_span(scaler.apply(features, np.float64))
+    spanned, basis = into_span(scaler.apply(features.array(), np.float64))
     if start is not None:
         start = (start[0] * scaler.scale) @ basis, start[1] + start[0] @ scaler.mean
     with Workers(torch.device(device)) as workers:
         fit = _solve(
-            spanned,
+            Features.of(spanned),
             make_targets,
             sample_weight,
             c,
@@ -131,7 +126,7 @@ def fit_at(
 
 
 def _solve(
-    features: NDArray[np.floating],
+    features: Features,
     make_targets: MakeTargets,
     sample_weight: NDArray[np.float64],
     c: float,
@@ -143,10 +138,11 @@ def _solve(
     tolerance: float,
     max_passes: int,
 ) -> Fit:
-    small = features.dtype == np.float64 and features.size <= _SMALL
+    size = len(features) * features.dim
+    small = features.table.dtype == np.float64 and size <= _SMALL
     dtype = torch.float64 if small else torch.float32
-    common = Scaler.fit(features) if scaler is None else scaler
-    rows = Rows(features, common, workers, dtype, in_memory=fits_in_memory(features.size))
+    common = Scaler.of(features) if scaler is None else scaler
+    rows = Rows(features, common, workers, dtype, in_memory=fits_in_memory(size))
     if scaler is None:
         # The penalty is on the caller's weights; their mean is left to the intercept.
         mean = rows.mean if intercept else np.zeros(rows.d)
@@ -154,20 +150,12 @@ def _solve(
     objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
     gram = Gram.of(objective)
     fits = []
-    size = max(1, COLUMNS // objective.targets.k)
-    for chunk in torch.split(torch.arange(len(objective)), size):
-        part = replace(objective.subset(chunk), half=has_fast_half(rows.device) and not small)
+    together = max(1, COLUMNS // objective.targets.k)
+    for chunk in torch.split(torch.arange(len(objective)), together):
+        part = objective.subset(chunk)
         begin = part.start() if start is None else _warm(part, chunk, start, scaler)
-        run = Minimiser(Lbfgs(part, begin), gram)
-        if part.half:
-            run.run(min(_HALF_PASSES, max_passes), _HALF)
-            run.to(torch.float32)
-        if not small:
-            run.run(max_passes, max(tolerance, _ROUGH))
-        if tolerance < _ROUGH:
-            run.to(torch.float64)
-        converged = run.run(max(1, max_passes - run.state.passes), tolerance)
-        fits.append(_result(run, converged, scaler))
+        run = minimise(part, begin, gram, tolerance, max_passes)
+        fits.append(_result(run, run.converged(tolerance), scaler))
     return Fit(
         np.concatenate([fit.weights for fit in fits]),
         np.concatenate([fit.intercept for fit in fits]),
@@ -239,9 +227,3 @@ def _result(run: Minimiser, converged: torch.Tensor, scaler: Scaler) -> Fit:
         bool(converged.all()),
         state.passes,
     )
-
-
-def has_fast_half(device: torch.device) -> bool:
-    """Whether bfloat16 products are much faster than float32 ones."""
-    capabilities = torch.cpu.get_capabilities()
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16"))

@@ -9,8 +9,8 @@ import os
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from embedcache.heads.features import Features
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.standardise import Scaler
 
@@ -29,7 +29,7 @@ class Rows:
     feature's mean is far from 0; what a fold's own scaler differs by is left to the weights.
 
     Args:
-        features: (N, D) float16, float32 or float64, possibly mapped from disk.
+        features: N rows, possibly on disk.
         scaler: Mean and scale.
         workers: Who computes the products, on which device.
         dtype: float32, or float64 where the data are small.
@@ -44,7 +44,7 @@ class Rows:
 
     def __init__(
         self,
-        features: NDArray[np.floating],
+        features: Features,
         scaler: Scaler,
         workers: Workers,
         dtype: torch.dtype = torch.float32,
@@ -52,7 +52,7 @@ class Rows:
         in_memory: bool = True,
         block: int | None = None,
     ) -> None:
-        self.n, self.d = features.shape
+        self.n, self.d = len(features), features.dim
         self.workers, self.device, self.dtype = workers, workers.device, dtype
         self._features = features
         step = block or (_BLOCK if self.device.type == "cpu" else _DEVICE_BLOCK)
@@ -101,10 +101,9 @@ class Rows:
 
     def _convert(self, rows: slice) -> torch.Tensor:
         # Rounding the mean to float32 shifts all rows alike: the intercept takes that up.
-        precise = np.promote_types(self._features.dtype, np.float32)
-        block = self._features[rows].astype(precise)
-        block -= self.mean.astype(precise)
-        block *= (1 / self.scale).astype(precise)
+        block = self._features.take(np.arange(rows.start, rows.stop)).array()
+        block -= self.mean.astype(block.dtype)
+        block *= (1 / self.scale).astype(block.dtype)
         return torch.from_numpy(block).to(self.device, self.dtype)
 
 

@@ -8,7 +8,7 @@ from embedcache.heads.features import Features
 from embedcache.heads.fit import fit
 from embedcache.heads.forms.neighbours import normalised
 from embedcache.heads.logreg import softmax
-from embedcache.heads.model import Training, folds_of
+from embedcache.heads.model import Training
 from embedcache.heads.models.shrunk import Shrunk
 
 K, D, SCALE = 6, 64, 15.0
@@ -38,11 +38,10 @@ def test_with_a_strong_penalty_it_is_zero_shot(shots: int) -> None:
 def test_folds_score_as_the_fitted_head() -> None:
     """A fold's held-out logits are those of a head fitted to its training rows."""
     data = training(4)
-    (selecting, *_) = folds_of(Shrunk(), data, np.arange(24) // 6 % 4)
-    scores = selecting.fold.score({"C": 0.1}, 1e-9).scores
-    rest = np.setdiff1d(np.arange(24), selecting.held_out)
-    form = Shrunk().fit(data.part(rest)[0], {"C": 0.1}).form
-    held_out = data.features.take(selecting.held_out).array().astype(np.float64)
+    folds = np.arange(24) // 6 % 4
+    scores = Shrunk().out_of_fold(data, folds).score({"C": 0.1}, 1e-9).scores[folds == 0]
+    form = Shrunk().fit(data.part(np.flatnonzero(folds != 0))[0], {"C": 0.1}).form
+    held_out = data.features.take(np.flatnonzero(folds == 0)).array().astype(np.float64)
     assert softmax(scores) == pytest.approx(softmax(form.logits(held_out)), abs=1e-4)
 
 

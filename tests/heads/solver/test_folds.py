@@ -1,0 +1,196 @@
+"""FoldedFits: one C on all folds at once, as if each fold were fitted by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_breast_cancer, load_digits
+from sklearn.linear_model import LogisticRegression
+
+from embedcache.heads.choice_records import SelectionRecord
+from embedcache.heads.features import Features
+from embedcache.heads.model import Training
+from embedcache.heads.models import logreg
+from embedcache.heads.models.logreg import Logreg
+from embedcache.heads.selection import METRICS, select
+from embedcache.heads.solver import folds as folds_module
+from embedcache.heads.solver.folds import FoldedFits
+from embedcache.heads.solver.targets import Targets
+from embedcache.heads.standardise import Scaler
+from embedcache.heads.threads import one_thread
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+def digits() -> Data:
+    x, y = load_digits(return_X_y=True)
+    return x[:900].astype(np.float32), y[:900]
+
+
+def binary() -> Data:
+    x, y = load_breast_cancer(return_X_y=True)
+    return x.astype(np.float32), y
+
+
+def noisy() -> Data:
+    """1,000 rows of 60 features, six classes, one label in ten wrong."""
+    rng = np.random.default_rng(3)
+    y = rng.integers(6, size=1000)
+    x = rng.normal(size=(6, 60))[y] + 2 * rng.normal(size=(1000, 60))
+    y[:100] = rng.integers(6, size=100)
+    return x.astype(np.float32), y
+
+
+def few_rows() -> Data:
+    """90 rows of 200 features, three classes."""
+    rng = np.random.default_rng(0)
+    y = np.arange(90) % 3
+    x = rng.normal(size=(90, 200)) + rng.normal(size=(3, 200))[y] / 4 + 3
+    return x.astype(np.float32), y
+
+
+def five_folds(y: np.ndarray) -> np.ndarray:
+    """Five folds with all classes in each."""
+    fold = np.empty(len(y), np.int64)
+    order = np.random.default_rng(0).permutation(len(y))
+    order = order[np.argsort(y[order], kind="stable")]
+    fold[order] = np.arange(len(y)) % 5
+    return fold
+
+
+def out_of_fold(x: np.ndarray, y: np.ndarray, c: float = 0.1) -> np.ndarray:
+    fits = FoldedFits(
+        Features.of(x), partial(Targets.from_codes, y, int(y.max()) + 1), five_folds(y)
+    )
+    fits.at(c / 10, tolerance=1e-5, max_passes=200)
+    found = fits.at(c, tolerance=1e-8, max_passes=2000)
+    assert found.converged
+    return found.logits
+
+
+@pytest.mark.parametrize("data", [digits, binary, noisy, few_rows])
+def test_logits_are_those_of_converged_fits_of_each_fold(data: Callable[[], Data]) -> None:
+    """scikit-learn finds the same, fold by fold, with each fold's own scaler."""
+    x, y = data()
+    folds, logits = five_folds(y), out_of_fold(x, y)
+    for fold in range(5):
+        train, test = folds != fold, folds == fold
+        scaler = Scaler.fit(x[train])
+        model = LogisticRegression(C=0.1, tol=1e-8, max_iter=5000)
+        with one_thread():
+            model.fit(scaler.apply(x[train], np.float64), y[train])
+            expected = model.decision_function(scaler.apply(x[test], np.float64))
+        if expected.ndim == 1:
+            expected = expected[:, None]
+            np.testing.assert_allclose(logits[test], expected, atol=2e-2)
+            continue
+        found = logits[test] - logits[test].mean(axis=1, keepdims=True)
+        np.testing.assert_allclose(found, expected - expected.mean(1, keepdims=True), atol=2e-2)
+
+
+def selections(data: Data, metric: str, monkeypatch: pytest.MonkeyPatch) -> list[SelectionRecord]:
+    """By all folds at once, and by scikit-learn."""
+    x, y = data
+    training, alone = Training(Features.of(x), y, 0), np.full(len(y), -1, np.int32)
+    records = []
+    for small in (0.0, np.inf):
+        monkeypatch.setattr(logreg, "_SMALL", small)
+        records.append(select(Logreg(), training, alone, five_folds(y), metric=metric).record)
+    return records
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("data", [digits, binary, noisy])
+def test_selection_chooses_as_with_scikit_learn(
+    data: Callable[[], Data], metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All folds at once, or each by scikit-learn: equal best C, equal choice."""
+    ours, theirs = selections(data(), metric, monkeypatch)
+    assert ours.setting == theirs.setting
+    assert ours.best == theirs.best
+    assert ours.stopped_early == theirs.stopped_early
+
+
+def test_separable_rows_are_told_apart_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every large C is nearly as good, the best loss is no worse than scikit-learn's."""
+    ours, theirs = selections(few_rows(), "log_loss", monkeypatch)
+    best, reference = (min(score.loss for score in record.scores) for record in (ours, theirs))
+    assert best <= reference + 1e-3
+
+
+@pytest.mark.parametrize("data", [digits, binary, few_rows])
+def test_the_fit_that_is_kept_is_scikit_learns(
+    data: Callable[[], Data], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways answer alike on 99.9 % of the rows, with close logits."""
+    x, y = data()
+    training, logits = Training(Features.of(x), y, 0), []
+    for small in (0.0, np.inf):
+        monkeypatch.setattr(logreg, "_SMALL", small)
+        fit = Logreg().fit(training, {"C": 0.1})
+        assert fit.converged
+        logits.append(fit.form.logits(x.astype(np.float64)))
+    ours, theirs = (each - each.mean(axis=1, keepdims=True) for each in logits)
+    np.testing.assert_allclose(ours, theirs, atol=2e-2)
+    assert np.mean(ours.argmax(axis=1) == theirs.argmax(axis=1)) >= 0.999
+
+
+def test_held_out_rows_have_no_say_in_their_own_prediction() -> None:
+    """Other labels for one fold leave the logits of that fold as they are."""
+    x, y = noisy()
+    held_out = five_folds(y) == 0
+    folds, targets = five_folds(y), y.copy()
+    targets[held_out] = (targets[held_out] + 1) % 6
+    first, second = (
+        FoldedFits(Features.of(x), partial(Targets.from_codes, labels, 6), folds)
+        .at(0.1, tolerance=1e-8, max_passes=2000)
+        .logits[held_out]
+        for labels in (y, targets)
+    )
+    np.testing.assert_allclose(first, second, atol=1e-2)
+
+
+def test_many_columns_in_several_parts_give_the_same_logits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A fold at a time, as with many classes, is no different."""
+    x, y = noisy()
+    together = out_of_fold(x, y)
+    monkeypatch.setattr(folds_module, "COLUMNS", 6)
+    np.testing.assert_allclose(out_of_fold(x, y), together, atol=1e-2)
+
+
+def test_weights_count_rows_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights change folds and fit as they do in scikit-learn's."""
+    x, y = noisy()
+    weights = np.random.default_rng(0).uniform(0.2, 3, len(y))
+    training, logits = Training(Features.of(x), y, 0, weights=weights), []
+    for small in (0.0, np.inf):
+        monkeypatch.setattr(logreg, "_SMALL", small)
+        scored = Logreg().out_of_fold(training, five_folds(y)).score({"C": 0.1}, 1e-7)
+        fitted = Logreg().fit(training, {"C": 0.1}).form.logits(x.astype(np.float64))
+        both = np.stack([scored.scores.astype(np.float64), fitted])
+        logits.append(both - both.mean(axis=-1, keepdims=True))
+    np.testing.assert_allclose(logits[0], logits[1], atol=3e-2)
+
+
+def test_equal_inputs_give_bit_equal_logits() -> None:
+    """Two runs on the same data are equal bit by bit."""
+    x, y = noisy()
+    assert np.array_equal(out_of_fold(x, y), out_of_fold(x, y))
+
+
+def test_multilabel_has_a_column_for_each_label() -> None:
+    """Several labels a row are several problems, each as if it were alone."""
+    x, y = noisy()
+    labels = np.stack([y < 3, y % 2 == 0], axis=1).astype(np.float64)
+    folds = five_folds(y)
+    make = partial(Targets.from_indicators, labels)
+    both = FoldedFits(Features.of(x), make, folds).at(0.1, tolerance=1e-8, max_passes=2000)
+    for column in range(2):
+        make = partial(Targets.from_codes, labels[:, column].astype(np.int64), 2)
+        one = FoldedFits(Features.of(x), make, folds).at(0.1, tolerance=1e-8, max_passes=2000)
+        np.testing.assert_allclose(both.logits[:, column], one.logits[:, 0], atol=1e-2)
