@@ -1,11 +1,16 @@
 """Make the test helpers importable by name from every folder of tests; fixtures of several."""
 
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+# Shells start what runs in the background with SIGINT ignored, and children inherit that: the
+# tests that interrupt their children would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
