@@ -26,7 +26,7 @@ _MAX_RANKING_ITERATIONS = 200
 
 _SMALL = 1e7
 """N · D · K below which scikit-learn's time is no longer than ours: ELPV, 2,624 x 1,280 and two
-classes, is even; at 5,000 x 256 and ten classes it takes four times as long."""
+classes, is even; at 5,000 x 256 and ten classes it takes 3.6 times as long."""
 
 _GAP, _RANKING_GAP = 1e-8, 1e-5
 """Estimated distance to the optimum, relative to the objective: of a fit that is kept, and of
