@@ -19,7 +19,7 @@ from embedcache.finetuning.loading import stream
 from embedcache.finetuning.stepping import autocast
 from embedcache.heads.logreg import softmax
 
-__all__ = ["ImageJudge", "logits_of", "score"]
+__all__ = ["ImageJudge", "logits_of", "row_losses", "score"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,11 @@ def logits_of(model: nn.Module, rows: InOrder, precision: str, workers: int) -> 
 
 def score(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> tuple[float, float]:
     """Mean log-loss and accuracy."""
+    return float(row_losses(logits, labels).mean()), float((logits.argmax(1) == labels).mean())
+
+
+def row_losses(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Log-loss of each row, (V,); at most 708, also where a logit is no number."""
     own = softmax(logits)[np.arange(len(labels)), labels]
-    floor = np.finfo(np.float64).tiny
-    return float(-np.log(np.maximum(own, floor)).mean()), float((logits.argmax(1) == labels).mean())
+    losses: NDArray[np.float64] = -np.log(np.fmax(own, np.finfo(np.float64).tiny))
+    return losses

@@ -1,0 +1,167 @@
+"""Part of the way from the weights before a training to those after it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from small_training import RECIPE, RandomBatches, freezing, small_model
+from torch import nn
+
+from embedcache.finetuning.interpolation import ALPHAS, Sweep, move_to, sweep
+from embedcache.finetuning.training import Trained, train
+from embedcache.heads.json_records import dump_record, load_record
+
+INPUTS, LABELS = RandomBatches().table()
+
+
+def logits(model: nn.Module) -> NDArray[np.float32]:
+    with torch.no_grad():
+        return model(INPUTS).numpy()
+
+
+def trained_model(trained: int = 2) -> tuple[nn.Module, Trained, NDArray[np.float32]]:
+    """A model after a training, both ends, and its logits before."""
+    model = small_model()
+    with torch.no_grad():
+        # A weight of −0 would come out of any arithmetic as 0.
+        model.get_submodule("head").weight[0, 0] = -0.0
+    before = logits(model)
+    return model, train(model, RandomBatches(), RECIPE, freezing(trained)), before
+
+
+class Line(nn.Module):
+    """One parameter, which a test's `logits` reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = nn.Parameter(torch.zeros(()))
+
+
+def alone(rows: int) -> NDArray[np.int32]:
+    return np.full(rows, -1, np.int32)
+
+
+def swept(
+    losses: NDArray[np.float64], group: NDArray[np.int32] | None = None
+) -> tuple[Sweep, float]:
+    """A sweep whose row losses are (11, V), and where it left the model."""
+    model, ends = Line(), ({"x": torch.tensor(0.0)}, {"x": torch.tensor(1.0)})
+
+    def judged(model: nn.Module) -> NDArray[np.float32]:
+        row = losses[round(10 * model.x.item())]
+        # log-loss of class 0 against a logit of 0: log(1 + exp(−logit)).
+        own = -np.log(np.expm1(row))
+        return np.stack([own, np.zeros_like(own)], axis=1).astype(np.float32)
+
+    rows = losses.shape[1]
+    group = alone(rows) if group is None else group
+    found = sweep(model, *ends, judged, np.zeros(rows, np.int64), group)
+    return found, model.x.item()
+
+
+@pytest.mark.parametrize("trained", [0, 1, 3])
+def test_no_way_at_all_is_the_frozen_model(trained: int) -> None:
+    """At 0 logits and parameters are those before the training, bit by bit, at 1 those after."""
+    model, result, before = trained_model(trained)
+    after = logits(model)
+    assert not np.array_equal(before, after)
+    move_to(model, result.initial, result.final, 0.5)
+    move_to(model, result.initial, result.final, 0.0)
+    assert logits(model).tobytes() == before.tobytes()
+    weights = dict(model.named_parameters())
+    for name, value in result.initial.items():
+        assert weights[name].detach().numpy().tobytes() == value.numpy().tobytes()
+    move_to(model, result.initial, result.final, 1.0)
+    assert logits(model).tobytes() == after.tobytes()
+
+
+def test_backbone_and_head_go_together() -> None:
+    """A third point is between both ends, in each parameter that moved."""
+    model, result, _ = trained_model()
+    move_to(model, result.initial, result.final, 0.3)
+    weights = dict(model.named_parameters())
+    assert any(name.startswith("tower") for name in result.initial)
+    assert any(name.startswith("head") for name in result.initial)
+    for name, value in result.initial.items():
+        expected = 0.7 * value.double() + 0.3 * result.final[name].double()
+        torch.testing.assert_close(weights[name].double(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_sweep_of_a_real_training() -> None:
+    """Its ends are the model's own losses, and it leaves the model where it says."""
+    model, result, before = trained_model()
+    after = logits(model)
+    found = sweep(model, result.initial, result.final, logits, LABELS.numpy(), alone(40))
+    assert [each.alpha for each in found.points] == list(ALPHAS)
+    for point, ends in ((found.points[0], before), (found.points[-1], after)):
+        loss = nn.functional.cross_entropy(torch.from_numpy(ends), LABELS)
+        assert point.log_loss == pytest.approx(float(loss), rel=1e-5)
+    left = logits(model)
+    move_to(model, result.initial, result.final, found.alpha)
+    assert left.tobytes() == logits(model).tobytes()
+    assert load_record(Sweep, dump_record(found)) == found
+
+
+def test_a_training_that_did_harm_is_taken_back() -> None:
+    """Where every step of the way is worse, none is taken."""
+    noise = np.random.default_rng(0).uniform(0.2, 0.4, 50)
+    found, left = swept(np.stack([noise + 0.1 * alpha + 0.01 * alpha * noise for alpha in ALPHAS]))
+    assert (found.alpha, left) == (0.0, 0.0)
+    assert found.points[-1].excess > found.points[-1].standard_error > 0
+
+
+def test_a_tie_goes_to_the_smaller_share() -> None:
+    """What is not better by one paired standard error is not worth the way; what is, is."""
+    rng = np.random.default_rng(0)
+    losses = np.tile(rng.uniform(0.5, 3.0, 80), (11, 1))
+    losses[:4] += 0.2
+    # From 0.4 on the rows differ by noise alone, and the last one happens to be the lowest.
+    noise = rng.normal(0, 0.1, 80)
+    losses[10] += noise - noise.mean() - 0.5 * noise.std() / 80**0.5
+    found, left = swept(losses)
+    assert found.points[10].excess == 0
+    assert found.alpha == 0.4
+    assert left == pytest.approx(0.4)
+    # The same lead without noise, though it is small beside how much rows differ, counts.
+    losses[10] = losses[9] - 0.01
+    assert swept(losses)[0].alpha == 1.0
+
+
+def test_rows_that_err_together_count_once() -> None:
+    """A gain that is sure on 60 rows is none on two groups of them, and unknown on one."""
+    better = np.random.default_rng(0).normal(0.1, 0.2, 60).clip(-0.5)
+    losses = np.stack([1 - alpha * better for alpha in ALPHAS])
+    assert swept(losses)[0].alpha > 0
+    losses = np.stack([1 - alpha * np.repeat([0.3, -0.1], 30) for alpha in ALPHAS])
+    assert swept(losses)[0].alpha > 0
+    assert swept(losses, np.repeat([0, 1], 30).astype(np.int32))[0].alpha == 0
+    single, left = swept(losses, np.zeros(60, np.int32))
+    assert (single.alpha, left, single.points[3].standard_error) == (0, 0, None)
+    assert load_record(Sweep, dump_record(single)) == single
+
+
+def test_the_barrier_is_above_the_straight_line() -> None:
+    """A hill between both ends is measured from the line between them; a valley is none."""
+    rows = np.ones(6)
+    hill = np.stack([rows * (1 - 0.5 * alpha) for alpha in ALPHAS])
+    assert swept(hill)[0].barrier == pytest.approx(0, abs=1e-6)
+    hill[3] += 0.4
+    assert swept(hill)[0].barrier == pytest.approx(0.4, rel=1e-5)
+    valley = np.stack([rows * (1 - 2 * alpha * (1 - alpha)) for alpha in ALPHAS])
+    assert swept(valley)[0].barrier == 0
+
+
+def test_logits_that_are_no_numbers_lose() -> None:
+    """A point whose logits overflow has the largest loss that there is, and is not chosen."""
+    model = Line()
+
+    def judged(model: nn.Module) -> NDArray[np.float32]:
+        value = np.nan if model.x.item() else 1.0
+        return np.full((5, 2), value, np.float32)
+
+    ends = {"x": torch.tensor(0.0)}, {"x": torch.tensor(1.0)}
+    found = sweep(model, *ends, judged, np.zeros(5, np.int64), alone(5))
+    assert found.alpha == 0
+    assert found.points[1].log_loss == pytest.approx(708.4, abs=0.1)
