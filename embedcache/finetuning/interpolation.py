@@ -57,7 +57,7 @@ class Sweep:
         alpha: The smallest whose excess is within one standard error.
         barrier: Largest excess of the log-loss over the straight line between both ends: 0
             where the way leads through no worse weights. Source: Entezari et al. (2022), *The
-            role of permutation invariance in linear mode connectivity*, ICLR, equation 1.
+            role of permutation invariance in linear mode connectivity*, ICLR.
     """
 
     points: tuple[Point, ...]

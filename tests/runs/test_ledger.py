@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from embedcache.errors import CacheInvalidError
-from embedcache.runs.ledger import LEDGER, record_opening
+from embedcache.runs.ledger import LEDGER, next_gate, record_gate, record_opening
 
 
 def test_openings_are_counted_by_test_rows(tmp_path: Path) -> None:
@@ -17,6 +17,19 @@ def test_openings_are_counted_by_test_rows(tmp_path: Path) -> None:
     assert record_opening(root, "a" * 64, "ridge") == 2
     assert record_opening(root, "b" * 64, "ridge") == 1
     assert json.loads((root / LEDGER).read_bytes())["openings"]["a" * 64] == ["logreg", "ridge"]
+
+
+def test_gates_are_counted_among_openings(tmp_path: Path) -> None:
+    """A head is an opening and no gate, a gate is both; one that comes again keeps its number."""
+    record_opening(tmp_path, "a", "logreg")
+    assert next_gate(tmp_path, "a", "f1") == 1
+    assert record_gate(tmp_path, "a", "f1") == 1
+    assert next_gate(tmp_path, "a", "f1") == 1
+    assert next_gate(tmp_path, "a", "f2") == 2
+    assert record_gate(tmp_path, "a", "f2") == 2
+    assert record_gate(tmp_path, "a", "f1") == 1
+    assert record_gate(tmp_path, "b", "f2") == 1
+    assert record_opening(tmp_path, "a", "ridge") == 4
 
 
 def test_no_opening_is_lost_to_another(tmp_path: Path) -> None:
