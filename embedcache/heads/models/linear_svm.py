@@ -1,9 +1,10 @@
-"""`linear-svm`: support vector machines, one class against the rest, squared hinge loss."""
+"""`linear-svm`: support vector machines, one class against the rest, squared hinge loss.
+
+N is the number of training rows, H of held-out rows, D the embedding dimension, K the
+number of classes.
+"""
 
 from __future__ import annotations
-
-import warnings
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,89 +14,101 @@ from embedcache.heads.forms.linear import Linear
 from embedcache.heads.ladder import Ladder, Setting, decades
 from embedcache.heads.model import Fit, Scored, Training
 from embedcache.heads.models.base import Base
+from embedcache.heads.models.squared_hinge import Solution, minimise
 from embedcache.heads.standardise import Scaler
 from embedcache.heads.threads import one_thread
 
 __all__ = ["LinearSvm"]
 
-_TOLERANCE, _MAX_ITERATIONS = 1e-4, 1_000  # scikit-learn's own
-_RANKING_TOLERANCE = 1e-2
+_TOLERANCE, _RANKING_TOLERANCE = 1e-10, 1e-2
+_MAX_ITERATIONS = 100
 
 
 class LinearSvm(Base):
-    """scikit-learn's `LinearSVC` on standardised features, in the primal: no chance in it."""
+    """The minimum that scikit-learn's `LinearSVC` looks for, on standardised features."""
 
     name = "linear-svm"
     calibrated = False
-    weighs = True
     ladders: tuple[Ladder, ...] = (decades("C", -16, -10, 0, 6),)
     """C from 1e-5 to 1 by decades, extended to 1e-8 or 1e3."""
 
     def fold(self, training: Training, held_out: Features) -> SvmFold:
         """Standardise both sides by the training rows."""
-        raw = training.features.array()
-        scaler = Scaler.fit(raw, training.features.widths)
-        standardised = scaler.apply(raw, np.float64)
-        scored = scaler.apply(held_out.array(), np.float64)
-        return SvmFold(standardised, training.labels, training.weights, scored)
+        return SvmFold(_Machines(training), held_out.array())
 
     def fit(self, training: Training, setting: Setting) -> Fit:
-        """Fit to liblinear's tolerance."""
-        raw = training.features.array()
-        scaler = Scaler.fit(raw, training.features.widths)
-        rows = scaler.apply(raw, np.float64)
-        solved = _solve(rows, training.labels, training.weights, setting["C"], _TOLERANCE)
-        weights, intercept = scaler.fold(solved.weights, solved.intercept)
+        """Fit to convergence."""
+        machines = _Machines(training)
+        solution = machines.fit(setting["C"], _TOLERANCE)
+        weights, intercept = machines.raw(solution)
         temperature = setting["temperature"]
         form = Linear(weights / temperature, intercept / temperature)
-        return Fit(form, solved.converged, solved.iterations)
+        return Fit(form, solution.converged, solution.iterations)
 
 
-@dataclass(frozen=True, eq=False)
 class SvmFold:
-    """Standardised training rows, their labels and weights, and the rows to score."""
+    """Fits at one C after another, each starting where the last one ended."""
 
-    features: NDArray[np.float64]
-    labels: NDArray[np.integer]
-    weights: NDArray[np.float64] | None
-    held_out: NDArray[np.float64]
+    def __init__(self, machines: _Machines, held_out: NDArray[np.floating]) -> None:
+        self._machines = machines
+        self._held_out = held_out
 
-    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # liblinear's is relative by itself
+    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # its own is relative
         """Margins of the held-out rows."""
-        solved = _solve(self.features, self.labels, self.weights, setting["C"], _RANKING_TOLERANCE)
+        solution = self._machines.fit(setting["C"], _RANKING_TOLERANCE)
+        weights, intercept = self._machines.raw(solution)
         with one_thread():
-            scores = self.held_out @ solved.weights.T + solved.intercept
-        return Scored(scores, solved.converged, solved.iterations)
+            scores = self._held_out.astype(np.float64) @ weights.T + intercept
+        return Scored(scores, solution.converged, solution.iterations)
 
 
-@dataclass(frozen=True, eq=False)
-class _Solved:
-    weights: NDArray[np.float64]
-    intercept: NDArray[np.float64]
-    converged: bool
-    iterations: int
+class _Machines:
+    """Training rows, standardised, with a column of ones, in their Gram matrix's eigenbasis.
 
+    The ones carry the intercept, which liblinear penalises as a weight. The basis leaves
+    the penalty as it is, and makes a preconditioner of the eigenvalues for every C.
+    """
 
-def _solve(
-    rows: NDArray[np.float64],
-    labels: NDArray[np.integer],
-    row_weights: NDArray[np.float64] | None,
-    c: float,
-    tolerance: float,
-) -> _Solved:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.svm import LinearSVC
+    def __init__(self, training: Training) -> None:
+        raw = training.features.array()
+        self._scaler = Scaler.fit(raw, training.features.widths)
+        rows = np.ones((len(raw), raw.shape[1] + 1))
+        rows[:, :-1] = self._scaler.apply(raw, np.float64)
+        self._k = training.k
+        # Two classes are one problem; a single class is none.
+        columns = np.arange(self._k) if self._k > 2 else np.arange(1, self._k)
+        self._signs = np.where(training.labels[:, None] == columns, 1.0, -1.0)
+        with one_thread():
+            basis = np.eye(rows.shape[1])
+            if len(rows) < rows.shape[1]:  # the penalty keeps the optimum in the rows' span
+                basis, triangle = np.linalg.qr(rows.T)
+                rows = triangle.T
+            squares, vectors = np.linalg.eigh(rows.T @ rows)
+            self._squares = np.maximum(squares, 0)
+            self._rows, self._basis = rows @ vectors, basis @ vectors
+        self._last = np.zeros((self._rows.shape[1], len(columns)))
 
-    k = int(labels.max()) + 1
-    if k == 1:
-        return _Solved(np.zeros((1, rows.shape[1])), np.zeros(1), converged=True, iterations=0)
-    estimator = LinearSVC(C=c, dual=False, tol=tolerance, max_iter=_MAX_ITERATIONS)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("always", ConvergenceWarning)
-        estimator.fit(rows, labels, sample_weight=row_weights)
-    weights, intercept = estimator.coef_, estimator.intercept_
-    if k == 2:
-        weights = np.concatenate([-weights, weights]) / 2
-        intercept = np.concatenate([-intercept, intercept]) / 2
-    return _Solved(weights, intercept, not caught, int(np.max(estimator.n_iter_)))
+    def fit(self, c: float, tolerance: float) -> Solution:
+        """Weights in the basis, from where the last fit ended."""
+        with one_thread():
+            solution = minimise(
+                self._rows,
+                self._squares,
+                self._signs,
+                c,
+                self._last,
+                tolerance=tolerance,
+                max_iterations=_MAX_ITERATIONS,
+            )
+        self._last = solution.weights
+        return solution
+
+    def raw(self, solution: Solution) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weights (K, D) and intercepts (K,) for raw features."""
+        with one_thread():
+            found = (self._basis @ solution.weights).T
+        if self._k == 1:
+            found = np.zeros((1, len(self._basis)))
+        elif self._k == 2:
+            found = np.concatenate([-found, found]) / 2
+        return self._scaler.fold(found[:, :-1], found[:, -1])

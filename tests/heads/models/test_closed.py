@@ -13,14 +13,19 @@ from embedcache.heads.models.ncm import Ncm
 from embedcache.heads.standardise import Scaler
 
 
-@pytest.mark.parametrize("k", [2, 4])
-def test_lda_is_scikit_learns(k: int) -> None:
+@pytest.mark.parametrize(("k", "dim"), [(2, 60), (4, 60), (4, 5), (3, 1)])
+def test_lda_is_scikit_learns(k: int, dim: int) -> None:
     """At a temperature of 1 the probabilities are those of LinearDiscriminantAnalysis."""
     labels = cycle(k, 40)
-    rows = blobs(labels, dim=60, spread=3.0).astype(np.float32)
-    form = Lda().fit(Training(Features.of(rows), labels, 0), {"temperature": 1.0}).form
+    rows = blobs(labels, dim=dim, spread=3.0).astype(np.float32)
+    rows[labels == 0, dim // 2] *= dim == 1  # constant in one class, where there are others
+    counts = 1.0 + labels
+    training = Training(Features.of(rows), labels, 0, weights=counts)
+    form = Lda().fit(training, {"temperature": 1.0}).form
     scaled = Scaler.fit(rows).apply(rows, np.float64)
-    reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto").fit(scaled, labels)
+    shares = np.bincount(labels, counts) / counts.sum()
+    reference = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=shares)
+    reference.fit(scaled, labels)
     logits = form.logits(rows.astype(np.float64))
     logits -= logits.max(axis=1, keepdims=True)
     expected = reference.predict_log_proba(scaled)
@@ -34,6 +39,14 @@ def test_lda_with_a_class_of_one_row() -> None:
     rows = blobs(labels, dim=5).astype(np.float32)
     form = Lda().fit(Training(Features.of(rows), labels, 0), {"temperature": 1.0}).form
     assert form.logits(rows[-1:].astype(np.float64)).argmax() == 2
+
+
+def test_lda_of_features_that_are_one() -> None:
+    """A covariance that cannot be inverted, of two rows of each class, has an answer as well."""
+    labels = np.r_[0, 0, 1, 1]
+    rows = np.repeat(np.float32([[0], [1], [5], [6]]), 3, axis=1)
+    form = Lda().fit(Training(Features.of(rows), labels, 0), {"temperature": 1.0}).form
+    assert np.array_equal(form.logits(rows.astype(np.float64)).argmax(axis=1), labels)
 
 
 def test_ncm_is_the_nearest_mean() -> None:
