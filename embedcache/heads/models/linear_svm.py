@@ -29,6 +29,7 @@ class LinearSvm(Base):
 
     name = "linear-svm"
     calibrated = False
+    weighs = True
     ladders: tuple[Ladder, ...] = (decades("C", -16, -10, 0, 6),)
     """C from 1e-5 to 1 by decades, extended to 1e-8 or 1e3."""
 
@@ -75,6 +76,8 @@ class _Machines:
         rows = np.ones((len(raw), raw.shape[1] + 1))
         rows[:, :-1] = self._scaler.apply(raw, np.float64)
         self._k = training.k
+        weights = np.ones(len(raw)) if training.weights is None else training.weights
+        self._row_weights = weights[:, None]
         # Two classes are one problem; a single class is none.
         columns = np.arange(self._k) if self._k > 2 else np.arange(1, self._k)
         self._signs = np.where(training.labels[:, None] == columns, 1.0, -1.0)
@@ -95,7 +98,7 @@ class _Machines:
                 self._rows,
                 self._squares,
                 self._signs,
-                c,
+                c * self._row_weights,
                 self._last,
                 tolerance=tolerance,
                 max_iterations=_MAX_ITERATIONS,

@@ -38,13 +38,13 @@ def minimise(
     rows: Matrix,
     squares: NDArray[np.float64],
     signs: Matrix,
-    c: float,
+    costs: Matrix,
     start: Matrix,
     *,
     tolerance: float,
     max_iterations: int,
 ) -> Solution:
-    """Minimise ½ ‖w‖² + C Σ max(0, 1 − y xᵀw)² for each column of signs.
+    """Minimise ½ ‖w‖² + Σ c max(0, 1 − y xᵀw)² for each column of signs.
 
     Keerthi & DeCoste (2005), *A modified finite Newton method for fast solution of large
     scale linear SVMs*: the loss is quadratic as long as the same rows lie within the margin,
@@ -55,7 +55,7 @@ def minimise(
         rows: (N, D), in the eigenbasis of their Gram matrix.
         squares: (D,), its eigenvalues: the squared lengths of the columns of `rows`.
         signs: (N, K) of ±1.
-        c: C.
+        costs: (N, 1), c of each row.
         start: (D, K) to begin at.
         tolerance: As liblinear's: of the gradient's length against that at 0, times the
             share of the rarer sign.
@@ -64,20 +64,20 @@ def minimise(
     weights = start.copy()
     scores = rows @ weights
     share = np.minimum((signs > 0).mean(axis=0), (signs < 0).mean(axis=0))
-    limit = tolerance * share * 2 * c * np.linalg.norm(rows.T @ signs, axis=0)
+    limit = 2 * tolerance * share * np.linalg.norm(rows.T @ (costs * signs), axis=0)
     for iteration in range(max_iterations + 1):
         slack = np.maximum(1 - signs * scores, 0)
-        gradient = weights - 2 * c * (rows.T @ (signs * slack))
+        gradient = weights - 2 * (rows.T @ (costs * signs * slack))
         lengths = np.linalg.norm(gradient, axis=0)
         left = np.flatnonzero(lengths > limit)
         if not len(left) or iteration == max_iterations:
             break
         if len(left) < len(limit):
             slack, gradient = slack[:, left], gradient[:, left]
-        step = _newton_step(rows, squares, slack > 0, c, gradient, limit[left])
+        step = _newton_step(rows, squares, costs * (slack > 0), gradient, limit[left])
         change = rows @ step
         length = _line_search(
-            weights[:, left], scores[:, left], signs[:, left], c, gradient, step, change
+            weights[:, left], scores[:, left], signs[:, left], costs, gradient, step, change
         )
         weights[:, left] += length * step
         scores[:, left] += length * change
@@ -87,17 +87,16 @@ def minimise(
 def _newton_step(
     rows: Matrix,
     squares: NDArray[np.float64],
-    within: NDArray[np.bool_],
-    c: float,
+    pull: Matrix,
     gradient: Matrix,
     limit: NDArray[np.float64],
 ) -> Matrix:
-    """−H⁻¹g of each problem by conjugate gradients, (D, K); H = I + 2C Xᵀ diag(within) X.
+    """−H⁻¹g of each problem by conjugate gradients, (D, K); H = I + 2 Xᵀ diag(pull) X.
 
-    Were the rows within the margin a fair sample, H would be diagonal in this basis: that
-    is the preconditioner.
+    A row pulls with its cost within the margin, and not at all outside. Were those within a
+    fair sample of all, H would be diagonal in this basis: that is the preconditioner.
     """
-    curvature = 1 + 2 * c * squares[:, None] * within.mean(axis=0)
+    curvature = 1 + 2 * squares[:, None] * pull.mean(axis=0)
     residual = -gradient
     goal = np.maximum(limit / 2, _INEXACT * np.linalg.norm(residual, axis=0))
     step = np.zeros_like(residual)
@@ -105,7 +104,7 @@ def _newton_step(
     direction = preconditioned.copy()
     product = (residual * preconditioned).sum(axis=0)
     for _ in range(_MAX_CG):
-        bent = direction + 2 * c * (rows.T @ (within * (rows @ direction)))
+        bent = direction + 2 * (rows.T @ (pull * (rows @ direction)))
         along = product / np.maximum((direction * bent).sum(axis=0), np.finfo(float).tiny)
         step += along * direction
         residual -= along * bent
@@ -122,7 +121,7 @@ def _line_search(
     weights: Matrix,
     scores: Matrix,
     signs: Matrix,
-    c: float,
+    costs: Matrix,
     gradient: Matrix,
     step: Matrix,
     change: Matrix,
@@ -132,7 +131,7 @@ def _line_search(
     def objective(length: NDArray[np.float64]) -> NDArray[np.float64]:
         slack = np.maximum(1 - signs * (scores + length * change), 0)
         penalty = np.square(weights + length * step).sum(axis=0) / 2
-        total: NDArray[np.float64] = penalty + c * np.square(slack).sum(axis=0)
+        total: NDArray[np.float64] = penalty + (costs * np.square(slack)).sum(axis=0)
         return total
 
     length = np.ones(weights.shape[1])

@@ -18,10 +18,11 @@ def test_margins_are_scikit_learns(k: int, dim: int) -> None:
     labels = cycle(k, 90)
     rows = blobs(labels, dim=dim, spread=2.0).astype(np.float32)
     setting = {"C": 0.1, "temperature": 2.0}
-    fit = LinearSvm().fit(Training(Features.of(rows), labels, 0), setting)
+    counts = np.random.default_rng(0).uniform(0.2, 3, size=90)
+    fit = LinearSvm().fit(Training(Features.of(rows), labels, 0, weights=counts), setting)
     scaled = Scaler.fit(rows).apply(rows, np.float64)
     reference = LinearSVC(C=0.1, dual=False, tol=1e-12, max_iter=10_000)
-    expected = reference.fit(scaled, labels).decision_function(scaled)
+    expected = reference.fit(scaled, labels, counts).decision_function(scaled)
     logits = fit.form.logits(rows.astype(np.float64))
     margins = logits[:, 1] - logits[:, 0] if k == 2 else logits
     # liblinear gives up when the objective falls by less than 1e-12: the root of that here.
