@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "Ranking", "confusion", "row_log_loss"]
+__all__ = ["Counts", "Ranking", "cell_log_loss", "confusion", "row_log_loss"]
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn's `log_loss` clips here as well
 
@@ -78,6 +78,12 @@ class Counts:
         """Mean F1 of the classes that occur."""
         return float(np.nanmean(self.f1))
 
+    @property
+    def micro_f1(self) -> float:
+        """F1 of all classes pooled; NaN where none occurs."""
+        occurring = self.support.sum() + self.predicted.sum()
+        return float(2 * self.correct.sum() / occurring) if occurring > 0 else float("nan")
+
 
 def _sums(codes: NDArray[np.integer], weight: NDArray[np.float64], k: int) -> NDArray[np.float64]:
     """Weight of each code, (K,) float64."""
@@ -102,6 +108,22 @@ def row_log_loss(
         probabilities: (N, K).
     """
     given = probabilities[np.arange(len(labels)), labels]
+    losses: NDArray[np.float64] = -np.log(np.maximum(given, _SMALLEST))
+    return losses
+
+
+def cell_log_loss(
+    truth: NDArray[np.bool_], probabilities: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """−log of the probability given to each label's presence or absence, (N, K) in nats.
+
+    Bounded as in `row_log_loss`.
+
+    Args:
+        truth: (N, K) bool, whether the row has the label.
+        probabilities: (N, K) that it has.
+    """
+    given = np.where(truth, probabilities, 1 - probabilities)
     losses: NDArray[np.float64] = -np.log(np.maximum(given, _SMALLEST))
     return losses
 
