@@ -63,7 +63,8 @@ def signals(**changes: Any) -> Signals:
 
 def pilot(gain: float, low: float) -> PilotResult:
     """What a pilot found on 400 rows."""
-    return PilotResult(400, 0.85, 0.85 + gain, gain, low, gain + 0.02, 20, 8, 2.0, "blocks.5", 2)
+    bounds, won_lost, steps = (low, gain + 0.02), (20, 8), (500, 500)
+    return PilotResult(400, 0.85, 0.85 + gain, gain, *bounds, *won_lost, 2.0, "blocks.5", 2, *steps)
 
 
 def decision(found: Signals, result: PilotResult | None = None, **changes: Any) -> Decision:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from embedcache.cli.console import print_json, shown, watch
-from embedcache.cli.options import cache_dir_option, common_options
+from embedcache.cli.options import cache_dir_option, common_options, device_option
 from embedcache.heads.names import MODEL_NAMES
 
 __all__ = ["decide"]
@@ -53,6 +53,21 @@ __all__ = ["decide"]
     multiple=True,
     help="Another cache of the same images (repeatable): are its features better?",
 )
+@click.option(
+    "--pilot/--no-pilot",
+    default=True,
+    show_default=True,
+    help="Fine-tune for some minutes where only that can tell.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="For the pilot, caching of activations included.",
+)
+@device_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of folds and bootstrap.")
 @cache_dir_option
 @click.option(
@@ -70,6 +85,8 @@ def decide(
     That may be better data, a better head, more rows, or nothing at all.
     Without CACHE, the newest one. One verdict, the evidence for it and the next command.
     Reads training rows only, never those that fit-head sets aside for judging.
+    Where nothing cached can tell, a pilot does: the last blocks are fine-tuned from activations
+    that are cached beside the features. Its cost is said before it starts.
     """
     from embedcache.heads.json_records import dump_record
     from embedcache.reports.decide_text import decide_text
@@ -81,7 +98,9 @@ def decide(
     with watch(quiet=quiet or as_json) as console:
         if cache is None:
             console.note(f"cache: {path}")
-        found = workflow.decide(path, values=values or None, progress=console.status, **options)
+        found = workflow.decide(
+            path, values=values or None, progress=console.status, observer=console, **options
+        )
     if as_json:
         record = json.loads(dump_record(found.decision))
         print_json({"folder": str(found.path), "decision": record})

@@ -42,11 +42,13 @@ class Outcome:
     Attributes:
         record: What the report shows.
         chosen: The choice of the head that is decided about.
+        c: Chosen for the softmax regression, which is always among the heads.
         discordance: Share of rows that only it or only the RBF machine has right.
     """
 
     record: Contest
     chosen: Selected
+    c: float
     discordance: float
 
 
@@ -73,7 +75,8 @@ def contest(
     """
     training = sample.training
     names, left_out = sensible(len(sample), training.features.dim, training.k)
-    names = (model, *(name for name in names if name != model and name not in _SLOW))
+    others = (name for name in ("logreg", *names) if name not in _SLOW)
+    names = tuple(dict.fromkeys((model, *others)))  # a pilot starts from logreg, whatever is asked
     reasons = dict(why.split(": ", 1) for why in left_out) | _SLOW
     left_out = tuple(f"{name}: {why}" for name, why in reasons.items() if name not in names)
     selected, wrong = {}, []
@@ -102,6 +105,7 @@ def contest(
     return Outcome(
         Contest(len(sample), accuracy, tuple(sorted(heads, key=lambda head: -head.gain)), left_out),
         selected[model],
+        selected["logreg"].record.setting["C"],
         float((errors[0] != rbf_errors(sample)).mean()),
     )
 

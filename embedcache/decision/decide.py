@@ -6,6 +6,7 @@ N is the number of training rows.
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,10 +17,20 @@ from embedcache.decision.signals import OtherFeatures, Signals
 from embedcache.decision.thresholds import SHORTCUT, THRESHOLDS
 from embedcache.decision.training_rows import TrainingRows
 from embedcache.decision.verdict import Facts, ask, needs_pilot
+from embedcache.errors import (
+    CacheError,
+    DivergedError,
+    OutOfMemoryError,
+    RejectedInputsError,
+    UsageError,
+)
 from embedcache.heads.near_duplicates import Picture
 from embedcache.heads.problem import Problem
 
 __all__ = ["decide_on"]
+
+_NO_PILOT = (CacheError, DivergedError, OutOfMemoryError, RejectedInputsError, UsageError)
+"""Images that are gone or changed, a backbone that cannot be split, a budget that is too small."""
 
 
 def decide_on(
@@ -48,11 +59,13 @@ def decide_on(
         elsewhere: What other caches gave.
     """
     measured = measure(rows, asked, problem.ids, picture, elsewhere)
-    signals, result = measured.signals, None
-    if pilot is not None and needs_pilot(Facts(signals, limits)):
+    signals = measured.signals
+    facts = Facts(signals, limits)
+    if pilot is not None and needs_pilot(facts):
         asked.told("pilot")
-        result = pilot(_task(rows, measured, limits))
-    verdict, evidence, steps = ask(Facts(signals, limits, result))
+        facts = _with_pilot(facts, pilot, _task(rows, measured, limits))
+    result = facts.pilot
+    verdict, evidence, steps = ask(facts)
     source = problem.sources[0]
     return Decision(
         FORMAT,
@@ -76,6 +89,20 @@ def decide_on(
     )
 
 
+def _with_pilot(facts: Facts, pilot: Pilot, task: PilotTask) -> Facts:
+    """With what the pilot found, or with why it found nothing: there is a verdict all the same."""
+    try:
+        return replace(facts, pilot=pilot(task))
+    except _NO_PILOT as error:
+        details = [
+            f"{name} {value}"
+            for name, value in (("got", error.got), ("expected", error.expected))
+            if value is not None
+        ]
+        more = f" ({', '.join(details)})" if details else ""
+        return replace(facts, without=f"the pilot found nothing: {error.what}{more}")
+
+
 def _task(rows: TrainingRows, measured: Measured, limits: Limits) -> PilotTask:
     """The first fold validates: the frozen answers to it are known, out of fold."""
     held_out = rows.folds == 0
@@ -86,7 +113,7 @@ def _task(rows: TrainingRows, measured: Measured, limits: Limits) -> PilotTask:
         rows.labels[held_out].astype(np.int32),
         rows.group[held_out],
         rows.classes,
-        measured.signals.setting,
+        measured.c,
         measured.hits[held_out],
         limits.budget,
         rows.training.seed,
@@ -105,8 +132,10 @@ def _command(verdict: str, signals: Signals, asked: Asked, cache: str, origin: s
         case "NEW_FEATURES":
             best = max(signals.elsewhere, key=lambda each: each.score.low)
             return f"embedcache fit-head {shlex.quote(best.cache)}"
-        case "ESCALATE" | "PILOT_NEEDED":
+        case "ESCALATE":
             return f"embedcache finetune {path}"
+        case "PILOT_NEEDED":
+            return f"embedcache decide {path}"
         case _:
             return f"embedcache fit-head {path} --model {asked.model}"
 

@@ -72,10 +72,12 @@ class Measured:
     Attributes:
         signals: What the verdict is made of.
         hits: (N,) bool, which rows the head has right, out of fold.
+        c: Chosen for the softmax regression, whatever head is decided about.
     """
 
     signals: Signals
     hits: NDArray[np.bool_]
+    c: float
 
 
 def measure(
@@ -146,7 +148,7 @@ def measure(
         train_accuracy=_train_accuracy(sample, outcome, asked.model),
         shortcut=strongest_feature(sample),
     )
-    return Measured(signals, ~wrong)
+    return Measured(signals, ~wrong, outcome.c)
 
 
 def _first(*columns: NDArray[Any]) -> zip[tuple[Any, ...]]:

@@ -35,8 +35,7 @@ class PilotTask:
         validation_labels: (V,) int32 in 0 to K − 1.
         group: (V,) int32, which validation rows belong together; negative for none.
         classes: K names.
-        setting: Of the frozen softmax regression, such as `{"C": 0.01}`: to be fitted on
-            `train` alone.
+        c: Of the softmax regression that the pilot starts from, to be fitted on `train` alone.
         frozen_hits: (V,) bool, which validation rows that head has right.
         minutes: Budget, caching of activations included.
         seed: Of whatever is drawn.
@@ -48,7 +47,7 @@ class PilotTask:
     validation_labels: NDArray[np.int32]
     group: NDArray[np.int32]
     classes: tuple[str, ...]
-    setting: dict[str, float]
+    c: float
     frozen_hits: NDArray[np.bool_]
     minutes: float
     seed: int
@@ -70,6 +69,8 @@ class PilotResult:
         minutes: It took, caching of activations included.
         boundary: The block from which on it trained.
         views: Augmented views of each image that it trained on.
+        steps: It took.
+        wanted: Steps that it would have taken with more time.
     """
 
     rows: int
@@ -83,6 +84,8 @@ class PilotResult:
     minutes: float
     boundary: str
     views: int
+    steps: int
+    wanted: int
 
     @classmethod
     def of(
@@ -94,6 +97,8 @@ class PilotResult:
         minutes: float,
         boundary: str,
         views: int,
+        steps: int,
+        wanted: int,
     ) -> PilotResult:
         """Compare both models on the same rows.
 
@@ -107,6 +112,8 @@ class PilotResult:
             minutes: It took.
             boundary: The block from which on it trained.
             views: Augmented views of each image.
+            steps: It took.
+            wanted: Steps that it would have taken with more time.
         """
         rows, z = len(frozen_hits), NormalDist().inv_cdf(BOUND_LEVEL)
         only_tuned = int((tuned_hits & ~frozen_hits).sum())
@@ -131,6 +138,8 @@ class PilotResult:
             minutes,
             boundary,
             views,
+            steps,
+            wanted,
         )
 
 

@@ -22,11 +22,13 @@ class Limits:
         target: Accuracy that is enough; None for none.
         min_gain: Gain of accuracy that is worth the work.
         budget: Minutes that a pilot may take.
+        values: Exactly these values of the head's parameter; None for its own grid.
     """
 
     target: float | None
     min_gain: float
     budget: float
+    values: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,19 @@ PILOT_NEEDED = "PILOT_NEEDED"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known when a question is asked."""
+    """What is known when a question is asked.
+
+    Attributes:
+        signals: From the cache.
+        limits: What the person asked for.
+        pilot: What a pilot found, if there was one.
+        without: Else, why there was none.
+    """
 
     signals: Signals
     limits: Limits
     pilot: PilotResult | None = None
+    without: str = "no pilot has run"
 
 
 @dataclass(frozen=True)
@@ -154,26 +162,31 @@ def _blind(facts: Facts) -> Answer:
     return Answer(holds, text)
 
 
-def _without(text: str = "no pilot has run") -> Answer:
-    return Answer(None, text)
-
-
 def _escalate(facts: Facts) -> Answer:
     pilot = facts.pilot
     if pilot is None:
-        return _without()
+        return Answer(None, facts.without)
     return Answer(
         pilot.gain >= facts.limits.min_gain and pilot.low > 0,
         f"frozen {percent(pilot.frozen_accuracy)}, tuned {percent(pilot.tuned_accuracy)}: "
         f"{_points(pilot.gain)} points, with 80 % confidence above {_points(pilot.low)}, on "
         f"{pilot.rows:,} rows ({pilot.only_tuned} won, {pilot.only_frozen} lost) in "
-        f"{pilot.minutes:.1f} min",
+        f"{pilot.minutes:.1f} min{_cut_short(pilot)}",
     )
+
+
+def _cut_short(pilot: PilotResult) -> str:
+    if pilot.steps == pilot.wanted:
+        return ""
+    return f"; the budget left it {pilot.steps:,} of {pilot.wanted:,} steps"
+
+
+_ASKS_A_PILOT = Answer(None, "only after a pilot")
 
 
 def _more(facts: Facts) -> Answer:
     if facts.pilot is None:
-        return _without()
+        return _ASKS_A_PILOT
     found = facts.signals.doubling
     return Answer(
         found.low > facts.limits.min_gain,
@@ -184,7 +197,7 @@ def _more(facts: Facts) -> Answer:
 
 def _plateau(facts: Facts) -> Answer:
     if facts.pilot is None:
-        return _without()
+        return _ASKS_A_PILOT
     return Answer(
         True,
         f"the pilot gained {_points(facts.pilot.gain)} points; with 80 % confidence it missed no "
@@ -228,6 +241,6 @@ def ask(facts: Facts) -> tuple[str, str, tuple[Step, ...]]:
     if not decided:
         evidence = (
             f"{_accuracy(facts.signals)}; nothing cached can tell what unfreezing would gain, "
-            "a pilot would"
+            f"a pilot would; {facts.without}"
         )
     return verdict, evidence, tuple(steps)

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["Estimate", "ExtractOptions", "ExtractResult", "Observer", "SilentObserver", "Timings"]
+__all__ = [
+    "Estimate",
+    "ExtractOptions",
+    "ExtractResult",
+    "NotesOnly",
+    "Observer",
+    "SilentObserver",
+    "Timings",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,21 @@ class SilentObserver:
 
     def progress(self, done: int, total: int) -> None:
         """Nobody watches."""
+
+
+class NotesOnly(SilentObserver):
+    """Passes on the sentences, and no progress.
+
+    Args:
+        notify: Told each sentence.
+    """
+
+    def __init__(self, notify: Callable[[str], None]) -> None:
+        self._notify = notify
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self._notify(text)
 
 
 @dataclass

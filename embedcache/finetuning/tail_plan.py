@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from embedcache.backbones.activations import Split
 from embedcache.errors import UsageError
 
-__all__ = ["TailPlan", "plan_tail"]
+__all__ = ["FEWEST_STEPS", "TailPlan", "plan_tail", "steps_within"]
 
 _VIEWS = (4, 2, 1)
 _BACKWARD = 3.0
@@ -35,6 +35,7 @@ class TailPlan:
         split: Where the backbone is split.
         views: V, the plain image included.
         steps: Of training.
+        images: Whose activations are cached, each view counted.
         bytes: Of activations on disk; twice that while the cache is assembled.
         caching: Seconds, expected.
         training: Seconds, expected.
@@ -43,6 +44,7 @@ class TailPlan:
     split: Split
     views: int
     steps: int
+    images: int
     bytes: int
     caching: float
     training: float
@@ -97,6 +99,28 @@ def plan_tail(
     return _cost(splits[-1], 1, train, validation, fitting, batch_size, reading)
 
 
+def steps_within(seconds: float, step: float, wanted: int) -> int:
+    """Steps of a training that has so much time.
+
+    Args:
+        seconds: That are left.
+        step: Seconds of one, as measured.
+        wanted: No more than this.
+
+    Raises:
+        UsageError: Too few to say anything.
+    """
+    fitting = int(min(wanted, seconds / step))
+    if fitting < min(FEWEST_STEPS, wanted):
+        raise UsageError(
+            "the budget does not suffice to train from the cached activations",
+            got=f"{max(fitting, 0)} steps of {1000 * step:.0f} ms in what is left of it",
+            expected=f"at least {FEWEST_STEPS}",
+            hint="raise --budget: activations that are cached are not computed again",
+        )
+    return fitting
+
+
 def _cost(
     split: Split,
     views: int,
@@ -111,6 +135,7 @@ def _cost(
         split,
         views,
         steps,
+        images,
         images * split.elements * _ITEM,
         images * (reading + split.lower),
         steps * batch_size * _BACKWARD * split.upper,

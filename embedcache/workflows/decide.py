@@ -12,26 +12,34 @@ from embedcache.decision.decide import decide_on
 from embedcache.decision.measure import Asked
 from embedcache.decision.other_features import compare_features
 from embedcache.decision.pilot_result import Pilot
-from embedcache.decision.record import Decision, Limits
+from embedcache.decision.record import FORMAT, Decision, Limits
 from embedcache.decision.signals import OtherFeatures
-from embedcache.decision.thresholds import MIN_GAIN
+from embedcache.decision.thresholds import MIN_GAIN, THRESHOLDS
 from embedcache.decision.training_rows import TrainingRows, training_rows
-from embedcache.errors import UsageError
-from embedcache.heads.json_records import dump_record
+from embedcache.decision.verdict import PILOT_NEEDED
+from embedcache.errors import CacheInvalidError, UsageError
+from embedcache.extraction.records import Observer
+from embedcache.heads.json_records import dump_record, load_record
 from embedcache.heads.models.index import MODELS
 from embedcache.heads.problem import Problem
 from embedcache.reports.page.decision import decision_page
 from embedcache.reports.page.thumbnails import thumbnail
+from embedcache.runs.files import read_regular
 from embedcache.runs.folder import DECISION, DECISION_PAGE, DOUBTS, publish_run, runs_root
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.near import pictures_of
+from embedcache.workflows.pilot import make_pilot
 from embedcache.workflows.problem import problem_of
 
-__all__ = ["Decided", "decide"]
+__all__ = ["BUDGET", "Decided", "decide", "fresh_decision"]
 
-_BUDGET = 10.0
+BUDGET = 3.0
+"""Minutes of a pilot: one to cache activations of 2,000 images on two cores, and two to train."""
+
+_MODEL = "logreg"
+_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +60,17 @@ def decide(
     *,
     target: float | None = None,
     min_gain: float = MIN_GAIN.value,
-    budget: float = _BUDGET,
-    model: str = "logreg",
+    budget: float = BUDGET,
+    model: str = _MODEL,
     values: tuple[float, ...] | None = None,
     against: Sequence[str | Path | FeatureCache] = (),
-    pilot: Pilot | None = None,
+    pilot: bool | Pilot = True,
+    device: str = "auto",
     seed: int = 0,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
+    observer: Observer | None = None,
 ) -> Decided:
     """Say what would help most: other data, another head, other features, fine-tuning, nothing.
 
@@ -74,12 +84,15 @@ def decide(
         model: Kind of head that is decided about.
         values: Exactly these values of its parameter instead of the grid that finds its range.
         against: Other caches of the same images, to ask whether their features are better.
-        pilot: Fine-tunes the last blocks for a few minutes; without it the most that can be
-            said is that a pilot would tell.
+        pilot: Whether to fine-tune the last blocks for a few minutes where it takes that, or what
+            does it. Without it, or where the images are gone, the most that can be said is that
+            a pilot would tell. Activations are cached beside the features.
+        device: Where the pilot computes.
         seed: Of folds and bootstrap; the same seed gives the same verdict.
         cache_dir: The cache root, where no cache is given.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         progress: Told what is being computed.
+        observer: Hears what the pilot will cost before it starts, and how it goes.
 
     Raises:
         UsageError: An argument is not one of those allowed, or no head can be fitted.
@@ -93,15 +106,19 @@ def decide(
     rows = training_rows(problem, seed=seed)
     asked = Asked(model, values, min_gain, progress)
     picture = pictures_of(problem, cache.meta.root)
+    if isinstance(pilot, bool):
+        pilot_or_none = make_pilot(cache, device=device, observer=observer) if pilot else None
+    else:
+        pilot_or_none = pilot
     decision = decide_on(
         problem,
         rows,
         asked,
-        Limits(target, min_gain, budget),
+        Limits(target, min_gain, budget, values),
         picture,
         cache=str(cache.path),
         origin=cache.meta.source.location,
-        pilot=pilot,
+        pilot=pilot_or_none,
         elsewhere=tuple(_against(problem, rows, other, asked) for other in against),
     )
 
@@ -117,6 +134,39 @@ def decide(
     backbone = slug(problem.backbone)
     path = publish_run(runs_root(runs_dir), problem.dataset, backbone, "decide", write)
     return Decided(path, decision)
+
+
+def fresh_decision(cache: FeatureCache, runs_dir: Path | None = None) -> Decided | None:
+    """The newest stored answer to `decide(cache)`, if it would be asked and measured alike today.
+
+    The budget may have been larger. A decision that lacks its pilot is no answer.
+
+    Args:
+        cache: The cache, with its present content.
+        runs_dir: Folder of runs.
+    """
+    found = []
+    for path in runs_root(runs_dir).glob(f"*/{DECISION}"):
+        try:
+            decision = load_record(Decision, read_regular(path, _LARGEST))
+        except (ValueError, CacheInvalidError):
+            continue
+        if _answers(decision, cache):
+            found.append((path.stat().st_mtime_ns, Decided(path.parent, decision)))
+    return max(found, key=lambda each: each[0], default=(0, None))[1]
+
+
+def _answers(decision: Decision, cache: FeatureCache) -> bool:
+    signals, limits = decision.signals, decision.limits
+    return (
+        decision.format == FORMAT
+        and decision.content_digest == cache.content_digest
+        and decision.identity == cache.identity.digest
+        and decision.thresholds == THRESHOLDS
+        and (signals.model, signals.elsewhere, decision.seed) == (_MODEL, (), 0)
+        and limits == Limits(None, MIN_GAIN.value, max(limits.budget, BUDGET))
+        and decision.verdict != PILOT_NEEDED
+    )
 
 
 def _check(target: float | None, min_gain: float, budget: float, model: str) -> None:

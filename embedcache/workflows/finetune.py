@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
+from embedcache.extraction.records import NotesOnly
 from embedcache.finetuning.record import FORMAT, FinetuneRecord
 from embedcache.heads.head_record import load_head_record
 from embedcache.heads.json_records import dump_record, load_record
@@ -30,7 +31,7 @@ from embedcache.storage.locks import exclusive
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
-from embedcache.workflows.decide import decide
+from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
@@ -104,7 +105,7 @@ def finetune(
         return done
     work = runs / f".{_MODEL}-{fingerprint[:12]}.work"
     if not force and not work.exists():
-        _check_verdict(tuning, runs)
+        _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
         session = Tuning(material, options, work, notify=notify, on_step=on_step)
         tuned = session.run()
@@ -126,9 +127,14 @@ def _silent(_text: str) -> None:
     pass
 
 
-def _check_verdict(tuning: TuningRows, runs: Path) -> None:
+def _check_verdict(tuning: TuningRows, runs: Path, device: str, notify: Notify) -> None:
     """Refuse to spend the time where the evidence does not ask for it."""
-    decided = decide(tuning.cache, runs_dir=runs)
+    decided = fresh_decision(tuning.cache, runs)
+    if decided is None:
+        notify("deciding first; --force trains without")
+        decided = decide(tuning.cache, runs_dir=runs, device=device, observer=NotesOnly(notify))
+    else:
+        notify(f"decided before: {decided.path.name}")
     if decided.decision.verdict != "ESCALATE":
         raise UsageError(
             "the evidence does not ask for fine-tuning",

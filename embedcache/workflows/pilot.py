@@ -1,6 +1,8 @@
 """The pilot: fine-tune the last blocks for a few minutes, and see whether it helps.
 
 It trains from cached activations on training rows, and is measured on validation rows.
+Where the minutes suffice for its plan with all views and steps, two runs on one machine
+find the same; boundary, views and steps depend on how fast it is where they do not.
 T is the number of training rows, V of validation rows, D the embedding dimension.
 """
 
@@ -9,6 +11,7 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,19 +21,18 @@ from embedcache.backbones.base import BackboneRequest
 from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
 from embedcache.errors import CacheInvalidError, IdentityMismatchError
 from embedcache.extraction.records import Observer, SilentObserver
+from embedcache.finetuning.locate import locate
+from embedcache.finetuning.tail_plan import TailPlan, plan_tail, steps_within
 from embedcache.heads.forms.linear import Linear
-from embedcache.heads.models.logreg import softmax_fit
 from embedcache.inputs.files import read_regular
 from embedcache.inputs.images import decode_rgb
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.activations import CachedView, cache_view, view_names
+from embedcache.workflows.deadline import Deadline, Watched
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from embedcache.backbones.architecture import Architecture
-    from embedcache.finetuning.activation_batches import Activations
-    from embedcache.finetuning.tail_plan import TailPlan
+    from embedcache.finetuning.recipe import Recipe
 
 __all__ = ["make_pilot"]
 
@@ -40,6 +42,9 @@ _VIEWS = "crop"
 _MOST_DISK = 4 << 30
 _TIMED = 8
 """Images read to see how long that takes."""
+
+_TRAINING = 0.9
+"""Share of the time that is left when the activations are cached; the rest is for measuring."""
 
 
 def make_pilot(
@@ -56,7 +61,7 @@ def make_pilot(
         What runs it. It raises:
             BackboneError: Of this architecture the blocks are not known.
             IdentityMismatchError: The backbone is not the one that made the cache any more.
-            UsageError: The budget does not suffice.
+            UsageError: The budget does not suffice, or an image is not where it was.
             CacheInvalidError: The cache does not say how to load its backbone, or an image
                 has changed.
     """
@@ -67,43 +72,60 @@ def make_pilot(
 def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observer) -> PilotResult:
     from embedcache.backbones.families import family
     from embedcache.finetuning.activation_batches import ActivationBatches
+    from embedcache.finetuning.cost import measure_step
     from embedcache.finetuning.recipe import recipe_for
     from embedcache.finetuning.tail import Tail, tail_freezing
-    from embedcache.finetuning.training import train
+    from embedcache.workflows.pilot_training import activations_of, hits, train_within
 
-    started = time.monotonic()
-    architecture = _load(features, device)
-    recipe = recipe_for(family(architecture.module), len(task.train), seed=task.seed)
-    head = _head(features, task)
-    plan = _plan(features, task, architecture, recipe.steps, recipe.batch_size)
-    boundary = plan.split.boundary
-    observer.note(
-        f"pilot: {plan.views} views at {boundary}, {plan.bytes / 1e6:,.0f} MB on disk, about "
-        f"{plan.caching:.0f} s to cache and {plan.training:.0f} s to train"
-    )
-    plain, *augmented = view_names(_VIEWS, plan.views, task.seed)
+    deadline, count = Deadline(task.minutes), len(task.train)
     both = np.concatenate([task.train, task.validation])
-    first = cache_view(features, both, boundary, plain, device=device, observer=observer)
-    others = [
-        cache_view(features, task.train, boundary, view, device=device, observer=observer)
-        for view in augmented
-    ]
-    count = len(task.train)
-    views = [CachedView(first.cache, first.rows[:count]), *others]
-    training = _activations(views, plan.split.shape, task.train_labels)
-    held_out = [CachedView(first.cache, first.rows[count:])]
-    validation = _activations(held_out, plan.split.shape, task.validation_labels)
+    locate(features, both, None)
+    architecture = _load(features, device)
     tower = architecture.module
+    recipe = recipe_for(family(tower), count, seed=task.seed)
+    head = _head(features, task, both)
+    plan = _plan(features, task, architecture, recipe, deadline)
+    boundary, shape = plan.split.boundary, plan.split.shape
+    observer.note(
+        f"pilot: {plan.views} views at {boundary}, {plan.bytes / 1e6:,.0f} MB on disk; about "
+        f"{plan.caching:.0f} s to cache, {plan.training:.0f} s to train, in {task.minutes:g} min"
+    )
+    watched = Watched(observer, deadline)
+
+    def cached(rows: NDArray[np.int64], view: str | None) -> CachedView:
+        return cache_view(features, rows, boundary, view, device=device, observer=watched)
+
+    def batches_of(views: list[CachedView]) -> ActivationBatches:
+        table = activations_of(views, shape, task.train_labels)
+        return ActivationBatches(table, recipe.batch_size, task.seed)
+
+    plain, *augmented = view_names(_VIEWS, plan.views, task.seed)
+    before = deadline.left
+    first = cached(both, plain)
+    views = [CachedView(first.cache, first.rows[:count])]
+    image = max((before - deadline.left) / len(both), plan.caching / plan.images)
     model = Tail(tower, boundary, head).to(next(tower.parameters()).device)
-    batches = ActivationBatches(training, recipe.batch_size, task.seed)
-    train(model, batches, replace(recipe, steps=plan.steps), tail_freezing(tower, boundary))
+    freezing = tail_freezing(tower, boundary)
+    step = measure_step(model, batches_of(views), recipe, freezing, workers=0)
+    for view in augmented:
+        # Training at full length comes first: a view more helps less.
+        if _TRAINING * (deadline.left - count * image) < recipe.steps * step:
+            break
+        views.append(cached(task.train, view))
+    planned = steps_within(_TRAINING * deadline.left, step, recipe.steps)
+    observer.note(f"pilot: {planned} steps of {1000 * step:.0f} ms on {len(views)} views")
+    shortened = replace(recipe, steps=planned)
+    steps = train_within(model, batches_of(views), shortened, freezing, deadline, observer)
+    held_out = [CachedView(first.cache, first.rows[count:])]
     return PilotResult.of(
         task.frozen_hits,
-        _hits(model, validation),
+        hits(model, activations_of(held_out, shape, task.validation_labels)),
         task.group,
-        minutes=(time.monotonic() - started) / 60,
+        minutes=deadline.minutes,
         boundary=boundary,
-        views=plan.views,
+        views=len(views),
+        steps=steps,
+        wanted=recipe.steps,
     )
 
 
@@ -129,33 +151,34 @@ def _load(features: FeatureCache, device: str) -> Architecture:
     return architecture
 
 
-def _head(features: FeatureCache, task: PilotTask) -> Linear:
-    """The frozen head, fitted without the validation rows at the C that was chosen."""
-    form = softmax_fit(features.rows(task.train), task.train_labels, task.setting["C"]).form
-    assert isinstance(form, Linear)
-    return form
+def _head(features: FeatureCache, task: PilotTask, both: NDArray[np.int64]) -> Linear:
+    """Fitted without the validation rows, and softer where it would interpolate the others."""
+    from embedcache.finetuning.start import starting_head
+
+    labels = np.concatenate([task.train_labels, task.validation_labels])
+    is_validation = np.arange(len(both)) >= len(task.train)
+    return starting_head(features.rows(both), labels, is_validation, task.c).head
 
 
 def _plan(
     features: FeatureCache,
     task: PilotTask,
     architecture: Architecture,
-    steps: int,
-    batch_size: int,
+    recipe: Recipe,
+    deadline: Deadline,
 ) -> TailPlan:
     from embedcache.backbones.activations import profile
-    from embedcache.finetuning.tail_plan import plan_tail
 
     return plan_tail(
         profile(architecture.module, architecture.preprocessing.image_size),
         len(task.train),
         len(task.validation),
-        steps=steps,
-        batch_size=batch_size,
+        steps=recipe.steps,
+        batch_size=recipe.batch_size,
         reading=_reading(features, task.train[:_TIMED], architecture),
         # Shards and the file that is assembled of them exist together for a moment.
         disk=min(_MOST_DISK, shutil.disk_usage(features.path.parent).free // 4),
-        seconds=60 * task.minutes,
+        seconds=deadline.left,
     )
 
 
@@ -164,34 +187,9 @@ def _reading(features: FeatureCache, rows: NDArray[np.int64], architecture: Arch
     from embedcache.workflows.repair import manifest_of
 
     manifest = manifest_of(features)
-    started = time.perf_counter()
+    seconds = []
     for row in rows:
+        started = time.perf_counter()
         architecture.preprocessing.apply(decode_rgb(read_regular(manifest.path(int(row)))))
-    return (time.perf_counter() - started) / len(rows)
-
-
-def _activations(
-    views: list[CachedView], shape: tuple[int, ...], labels: NDArray[np.int32]
-) -> Activations:
-    from embedcache.finetuning.activation_batches import Activations
-
-    return Activations(
-        tuple(view.cache for view in views),
-        np.stack([view.rows for view in views]),
-        shape,
-        labels.astype(np.int64),
-        np.ones(len(labels), np.float32),
-    )
-
-
-def _hits(model: nn.Module, rows: Activations) -> NDArray[np.bool_]:
-    """Which rows the model has right, (V,) bool, in float32."""
-    import torch
-
-    device, found = next(model.parameters()).device, []
-    with torch.inference_mode():
-        for start in range(0, len(rows), 64):
-            some = np.arange(start, min(start + 64, len(rows)))
-            inputs = rows.read(some, np.zeros(len(some), np.int64))
-            found.append(model(inputs.to(device)).argmax(1).cpu().numpy() == rows.labels[some])
-    return np.concatenate(found)
+        seconds.append(time.perf_counter() - started)
+    return median(seconds)

@@ -8,6 +8,7 @@ from problems import blobs, cycle, problem
 
 from embedcache.decision.pilot_result import PilotResult, PilotTask
 from embedcache.decision.record import Decision
+from embedcache.errors import CacheInvalidError, EmbedcacheError, StorageError, UsageError
 
 Decide = Callable[..., Decision]
 
@@ -18,14 +19,23 @@ def _wonderful(task: PilotTask) -> PilotResult:
     """A pilot that cures every error."""
     hits = np.ones(len(task.validation), np.bool_)
     return PilotResult.of(
-        task.frozen_hits, hits, task.group, minutes=1.0, boundary="blocks.5", views=1
+        task.frozen_hits,
+        hits,
+        task.group,
+        minutes=1.0,
+        boundary="blocks.5",
+        views=1,
+        steps=9,
+        wanted=9,
     )
 
 
 def _useless(task: PilotTask) -> PilotResult:
     """A pilot that changes nothing."""
     hits = task.frozen_hits
-    return PilotResult.of(hits, hits, task.group, minutes=1.0, boundary="blocks.5", views=1)
+    return PilotResult.of(
+        hits, hits, task.group, minutes=1.0, boundary="b", views=1, steps=9, wanted=9
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -113,6 +123,39 @@ def test_a_pilot_decides_the_rest(decide: Decide, hard: tuple[np.ndarray, np.nda
     useless = decide(rows, pilot=_useless)
     assert useless.verdict == "STAY_FROZEN"
     assert "missed no more than" in useless.evidence
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError("3 of 9 images are not there", got="no cat.png"),
+        CacheInvalidError("an image has changed", got="no cat.png"),
+    ],
+)
+def test_a_pilot_that_cannot_run_leaves_a_verdict(
+    decide: Decide, hard: tuple[np.ndarray, np.ndarray], error: EmbedcacheError
+) -> None:
+    """That it is needed, why there is none, and no fine-tuning without evidence."""
+    labels, features = hard
+
+    def fails(_task: PilotTask) -> PilotResult:
+        raise error
+
+    found = decide(problem(labels, features=features), pilot=fails)
+    assert found.verdict == "PILOT_NEEDED"
+    assert f"{error.what} (got no cat.png)" in found.evidence
+    assert found.command.startswith("embedcache decide ")
+
+
+def test_a_full_disk_is_no_verdict(decide: Decide, hard: tuple[np.ndarray, np.ndarray]) -> None:
+    """What the pilot cannot help is not explained away."""
+    labels, features = hard
+
+    def fails(_task: PilotTask) -> PilotResult:
+        raise StorageError("no space left")
+
+    with pytest.raises(StorageError):
+        decide(problem(labels, features=features), pilot=fails)
 
 
 @pytest.mark.parametrize("pilot", [None, _wonderful])

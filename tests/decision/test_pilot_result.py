@@ -16,7 +16,14 @@ def _hits(wrong: slice) -> np.ndarray:
 
 def _result(frozen: slice, tuned: slice, group: np.ndarray = ALONE) -> PilotResult:
     return PilotResult.of(
-        _hits(frozen), _hits(tuned), group, minutes=2.0, boundary="blocks.5", views=2
+        _hits(frozen),
+        _hits(tuned),
+        group,
+        minutes=2.0,
+        boundary="blocks.5",
+        views=2,
+        steps=9,
+        wanted=9,
     )
 
 

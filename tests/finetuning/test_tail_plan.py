@@ -8,7 +8,7 @@ import pytest
 
 from embedcache.backbones.activations import Split
 from embedcache.errors import UsageError
-from embedcache.finetuning.tail_plan import TailPlan, plan_tail
+from embedcache.finetuning.tail_plan import TailPlan, plan_tail, steps_within
 
 SPLITS = (
     Split("early", (100, 10), 0.002, 0.008),
@@ -64,3 +64,16 @@ def test_too_small_a_budget_says_what_would_do(short: dict[str, Any]) -> None:
     """Too few steps, or no room for one view of the last block."""
     with pytest.raises(UsageError, match=r"--budget"):
         _plan(**short)
+
+
+def test_steps_are_those_that_fit_and_no_more_than_wanted() -> None:
+    """Of half a second each."""
+    assert steps_within(1_000, 0.5, 500) == 500
+    assert steps_within(100, 0.5, 500) == 200
+
+
+@pytest.mark.parametrize("seconds", [49.0, -3.0])
+def test_too_few_steps_say_so(seconds: float) -> None:
+    """Below a hundred a training says nothing; a time that is over leaves none."""
+    with pytest.raises(UsageError, match="--budget"):
+        steps_within(seconds, 0.5, 500)

@@ -258,3 +258,6 @@ def test_the_verdict_comes_first(place: Path) -> None:
         tune(place, force=False)
     assert stopped.value.expected == "ESCALATE"
     assert not list((place / "runs").glob("*finetune*"))
+    with pytest.raises(UsageError, match="--force"):
+        tune(place, force=False)
+    assert len(list((place / "runs").glob("*-decide-*"))) == 1

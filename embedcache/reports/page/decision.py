@@ -125,6 +125,7 @@ def _pilot(decision: Decision) -> str:
         ["validation rows", f"{pilot.rows:,}"],
         ["from block", text(pilot.boundary)],
         ["views of each image", str(pilot.views)],
+        ["steps, of those wanted", f"{pilot.steps:,} of {pilot.wanted:,}"],
         ["minutes", f"{pilot.minutes:.1f}"],
     ]
     return section("Pilot", table(["", ""], rows, "<>"))
