@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,13 @@ def tables(count: int, rejects: int = 0) -> RowTables:
             for i in range(rejects)
         ),
     )
+
+
+def multilabel_tables(count: int) -> RowTables:
+    """The same with any of the three classes for each row, every fourth row unlabelled."""
+    labels = np.random.default_rng(8).integers(0, 2, (count, 3), np.uint8)
+    labels[::4] = 255
+    return replace(tables(count), labels=labels)
 
 
 def meta(dim: int, identity: Identity = IDENTITY) -> CacheMeta:

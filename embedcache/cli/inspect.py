@@ -57,7 +57,7 @@ def inspect(
     elif rows:
         click.echo("id\tlabel\tsplit\tsha256")
         for row in _row_list(opened):
-            values = (row["id"], row["label"] or "", row["split"], row["sha256"])
+            values = (row["id"], _label_text(row), row["split"], row["sha256"])
             click.echo("\t".join(printable(value) for value in values))
     else:
         click.echo(cache_text(opened))
@@ -77,15 +77,34 @@ def _reject_list(cache: FeatureCache) -> list[dict[str, str]]:
     ]
 
 
+def _label_text(row: dict[str, Any]) -> str:
+    """A row's label, or its labels as `--label-separator '|'` reads them; empty for unlabelled."""
+    label = row["label"]
+    if isinstance(label, list):
+        return "|".join(label) or "|"
+    return label or ""
+
+
 def _row_list(cache: FeatureCache) -> list[dict[str, Any]]:
+    from embedcache.records.label_arrays import labelled
     from embedcache.records.manifest import SPLITS
 
+    has_label = labelled(cache.y)
     return [
         {
             "id": cache.ids.text(row),
-            "label": cache.classes[cache.y[row]] if cache.y[row] >= 0 else None,
+            "label": _label(cache, row) if has_label[row] else None,
             "split": SPLITS[cache.split[row]],
             "sha256": cache.sha256[row].tobytes().hex(),
         }
         for row in range(len(cache))
     ]
+
+
+def _label(cache: FeatureCache, row: int) -> str | list[str]:
+    """The name of a row's class, or the names of several."""
+    import numpy as np
+
+    if cache.is_multilabel:
+        return [cache.classes[code] for code in np.flatnonzero(cache.y[row])]
+    return cache.classes[int(cache.y[row])]

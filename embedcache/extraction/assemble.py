@@ -1,6 +1,6 @@
 """Put the rows of a cache together: samples beside their features, and what others added.
 
-N is the number of rows of the new file, D the embedding dimension.
+N is the number of rows of the new file, D the embedding dimension, K the number of classes.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.records.identity import Numerics
+from embedcache.records.label_arrays import UNLABELLED, Labels, labelled, one_hot
 from embedcache.records.manifest import Manifest
 from embedcache.records.rejects import Reject
 from embedcache.records.strings import Strings
@@ -111,7 +112,7 @@ def take_over(
     tables = RowTables(
         Strings.concatenate([mine.ids, theirs.ids.take(new)]),
         np.concatenate([mine.sha256, theirs.sha256[new]]),
-        np.concatenate([mine.labels, label_of[theirs.labels[new]]]),
+        _merge_labels(mine.labels, theirs.labels[new], label_of, len(mine.classes), len(classes)),
         classes,
         np.concatenate([mine.split, theirs.split[new]]),
         np.concatenate([mine.group, group_of[theirs.group[new]]]),
@@ -125,6 +126,34 @@ def take_over(
         np.concatenate([assembly.cache, np.full(len(new), number, np.int32)]),
         np.concatenate([assembly.row, new]),
     )
+
+
+def _merge_labels(
+    mine: Labels, theirs: Labels, code_of: NDArray[np.int32], first: int, classes: int
+) -> Labels:
+    """The labels of the rows of both, several for each row if either has several.
+
+    Args:
+        mine: Labels whose classes come first among all K.
+        theirs: Labels of other rows.
+        code_of: The new code of each of their classes; the last entry maps -1 to -1.
+        first: How many classes `mine` has.
+        classes: K.
+    """
+    if mine.ndim == theirs.ndim == 1:
+        return np.concatenate([mine, code_of[theirs]]).astype(np.int32, copy=False)
+    unchanged = np.array([*range(first), -1], np.int32)
+    return np.concatenate([_spread(mine, unchanged, classes), _spread(theirs, code_of, classes)])
+
+
+def _spread(labels: Labels, code_of: NDArray[np.int32], classes: int) -> NDArray[np.uint8]:
+    """Labels as (N, K) indicators, their class i as `code_of[i]`."""
+    if labels.ndim == 1:
+        return one_hot(code_of[labels], classes)
+    wide = np.zeros((len(labels), classes), np.uint8)
+    wide[:, code_of[:-1]] = labels
+    wide[~labelled(labels)] = UNLABELLED
+    return wide
 
 
 def _merge_names(mine: Strings, theirs: Strings) -> tuple[Strings, NDArray[np.int32]]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.records.label_arrays import Labels, is_multilabel
 from embedcache.records.strings import Strings
 
 __all__ = ["NO_CODE", "SPLITS", "Manifest", "SourceRecord"]
@@ -64,7 +65,8 @@ class Manifest:
         source: Where they came from.
         root: Absolute folder that ids are relative to.
         ids: N ids, unique: the path relative to `root`, `/` separators, file-system bytes.
-        labels: (N,) int32 codes into `classes`, `NO_CODE` for unlabelled.
+        labels: (N,) int32 codes into `classes`, `NO_CODE` for unlabelled; or (N, K) uint8
+            indicators, `label_arrays.UNLABELLED` throughout a row that is.
         classes: K class names, sorted.
         split: (N,) uint8 codes into `SPLITS`.
         group: (N,) int32 codes into `groups`, `NO_CODE` for none.
@@ -75,7 +77,7 @@ class Manifest:
     source: SourceRecord
     root: str
     ids: Strings
-    labels: NDArray[np.int32]
+    labels: Labels
     classes: Strings
     split: NDArray[np.uint8]
     group: NDArray[np.int32]
@@ -84,6 +86,11 @@ class Manifest:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a sample may have several classes."""
+        return is_multilabel(self.labels)
 
     def path(self, index: int) -> bytes:
         """Absolute path of sample `index`, as file-system bytes."""

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from embedcache.records.manifest import NO_CODE, SPLITS
+from embedcache.records.label_arrays import labelled
+from embedcache.records.manifest import SPLITS
 from embedcache.reports.escape import printable
 from embedcache.storage.publish import human_bytes
 from embedcache.store.cache import FeatureCache
@@ -26,6 +27,7 @@ _MOST_CLASSES = 20
 def describe_cache(cache: FeatureCache) -> dict[str, Any]:
     """Everything about a cache but its rows, as one JSON object."""
     meta = cache.meta
+    several = {"labels_per_row": _labels_per_row(cache)} if cache.is_multilabel else {}
     return {
         "cache": str(cache.path),
         "bytes": cache.path.stat().st_size,
@@ -40,7 +42,8 @@ def describe_cache(cache: FeatureCache) -> dict[str, Any]:
         "source": meta.source.to_json(),
         "created": meta.created,
         "classes": _counts(cache),
-        "unlabelled": int((cache.y == NO_CODE).sum()),
+        "unlabelled": int((~labelled(cache.y)).sum()),
+        **several,
         "rejects": dict(Counter(reject.reason.label for reject in cache.rejects)),
         "weights_license": meta.backbone.license or "unknown",
         "data_license": _data_license(Path(meta.source.location)),
@@ -48,13 +51,32 @@ def describe_cache(cache: FeatureCache) -> dict[str, Any]:
 
 
 def _counts(cache: FeatureCache) -> dict[str, dict[str, int]]:
-    """Rows by class and split."""
+    """Rows by class and split; a row of several classes counts for each."""
     table = np.zeros((len(cache.classes), len(SPLITS)), int)
-    labelled = cache.y != NO_CODE
-    np.add.at(table, (cache.y[labelled], cache.split[labelled]), 1)
+    rows = np.flatnonzero(labelled(cache.y))
+    if cache.is_multilabel:
+        for code in range(len(SPLITS)):
+            mine = rows[cache.split[rows] == code]
+            table[:, code] = cache.y[mine].sum(axis=0, dtype=np.int64)
+    else:
+        np.add.at(table, (cache.y[rows], cache.split[rows]), 1)
     return {
         name: {split or "none": int(count) for split, count in zip(SPLITS, row, strict=True)}
         for name, row in zip(cache.classes, table, strict=True)
+    }
+
+
+def _labels_per_row(cache: FeatureCache) -> dict[str, Any]:
+    """How many labels the labelled rows have.
+
+    `mean` is the label cardinality of Tsoumakas and Katakis, "Multi-label classification: an
+    overview", 2007; it is None where no row is labelled.
+    """
+    counts = cache.y[labelled(cache.y)].sum(axis=1, dtype=np.int64)
+    return {
+        "mean": float(counts.mean()) if len(counts) else None,
+        "most": int(counts.max(initial=0)),
+        "none": int((counts == 0).sum()),
     }
 
 
@@ -121,6 +143,15 @@ def _class_lines(about: dict[str, Any]) -> list[str]:
         lines.append(f"  {shown:<32}" + "".join(f"{row[split]:>10,}" for split in used))
     if len(classes) > _MOST_CLASSES:
         lines.append(f"  … and {len(classes) - _MOST_CLASSES:,} more; --json has all")
+    if "labels_per_row" in about:
+        lines.append(_several_line(about["labels_per_row"]))
     if about["unlabelled"]:
         lines.append(f"  {'unlabelled':<32}{about['unlabelled']:>10,}")
     return lines
+
+
+def _several_line(per_row: dict[str, Any]) -> str:
+    if per_row["mean"] is None:
+        return "  several labels for each row"
+    most, none = per_row["most"], per_row["none"]
+    return f"  labels per labelled row: {per_row['mean']:.2f} (most {most:,}; {none:,} have none)"

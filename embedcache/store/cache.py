@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from embedcache.errors import CacheInvalidError, UsageError
 from embedcache.records.identity import Identity
+from embedcache.records.label_arrays import Labels, members
 from embedcache.records.manifest import SPLITS
 from embedcache.records.rejects import Reject
 from embedcache.records.strings import Strings
@@ -90,9 +91,18 @@ class FeatureCache:
         return self._features
 
     @property
-    def y(self) -> NDArray[np.int32]:
-        """Labels, (N,) int32 codes into `classes`, -1 for unlabelled."""
+    def y(self) -> Labels:
+        """Labels, (N,) int32 codes into `classes`, -1 for unlabelled.
+
+        Of a multilabel cache: (N, K) uint8, 1 where a row has a class and 0 where it has not;
+        an unlabelled row is 255 throughout.
+        """
         return self._tables.labels
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a row may have several classes."""
+        return self._tables.is_multilabel
 
     @property
     def ids(self) -> Strings:
@@ -130,7 +140,7 @@ class FeatureCache:
 
         Args:
             split: `train`, `val`, `test`, or `""` for rows without a split.
-            label: A class name.
+            label: A class name; of a multilabel cache, all rows that have it.
             ids: Ids; unknown ones are an error.
 
         Returns:
@@ -143,7 +153,7 @@ class FeatureCache:
         if split is not None:
             keep &= self.split == _position("split", split, SPLITS)
         if label is not None:
-            keep &= self.y == _position("class", label, self.classes)
+            keep &= members(self.y, _position("class", label, self.classes))
         if ids is not None:
             wanted = {os.fsencode(item) for item in ids}
             named = np.fromiter((item in wanted for item in self.ids), bool, len(self))

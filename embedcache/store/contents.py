@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Numerics
+from embedcache.records.label_arrays import Labels, check_labels, is_multilabel
 from embedcache.records.manifest import SourceRecord
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
@@ -29,7 +30,8 @@ class RowTables:
     Attributes:
         ids: N ids.
         sha256: (N, 32) uint8, digest of each input's bytes.
-        labels: (N,) int32 codes into `classes`, -1 for unlabelled.
+        labels: (N,) int32 codes into `classes`, -1 for unlabelled; or (N, K) uint8
+            indicators, `label_arrays.UNLABELLED` throughout a row that is.
         classes: K class names.
         split: (N,) uint8 codes into `records.manifest.SPLITS`.
         group: (N,) int32 codes into `groups`, -1 for none.
@@ -40,7 +42,7 @@ class RowTables:
 
     ids: Strings
     sha256: NDArray[np.uint8]
-    labels: NDArray[np.int32]
+    labels: Labels
     classes: Strings
     split: NDArray[np.uint8]
     group: NDArray[np.int32]
@@ -50,6 +52,11 @@ class RowTables:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a row may have several classes."""
+        return is_multilabel(self.labels)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RowTables):
@@ -102,7 +109,10 @@ class RowTables:
             return table
 
         classes, groups = strings("classes"), strings("groups")
-        _check_codes("labels", arrays["labels"], -1, len(classes))
+        try:
+            check_labels(arrays["labels"], len(classes))
+        except ValueError as error:
+            raise ValueError(f"/labels: {error}") from error
         _check_codes("group", arrays["group"], -1, len(groups))
         _check_codes("split", arrays["split"], 0, 4)
         rejects = tuple(

@@ -6,7 +6,8 @@ the format version and one sum. HDF5 only lays the file out, in memory; the
 bytes are written by the operating system, so that a full disk is an error with
 a message and not a crash inside the library.
 
-N is the number of rows, D the embedding dimension, R the number of rejects.
+N is the number of rows, D the embedding dimension, K the number of classes, R the
+number of rejects.
 """
 
 from __future__ import annotations
@@ -44,10 +45,25 @@ small enough that damage costs little to recompute."""
 
 @dataclass(frozen=True)
 class TableSpec:
-    """One data set: its allowed dtypes and its shape, `-1` where any length will do."""
+    """One data set: its allowed dtypes and its shape, `-1` where any length will do.
+
+    `other` is another form that it may have, of other dtypes.
+    """
 
     dtypes: tuple[str, ...]
     shape: tuple[int | str, ...]
+    other: TableSpec | None = None
+
+    @property
+    def all_dtypes(self) -> tuple[str, ...]:
+        """The dtypes of all forms."""
+        return self.dtypes + (self.other.all_dtypes if self.other is not None else ())
+
+    def form(self, dtype: str) -> TableSpec | None:
+        """The form of this dtype, `None` where there is none."""
+        if dtype in self.dtypes:
+            return self
+        return self.other.form(dtype) if self.other is not None else None
 
 
 TABLES: Mapping[str, TableSpec] = {
@@ -55,7 +71,7 @@ TABLES: Mapping[str, TableSpec] = {
     "sha256": TableSpec(("|u1",), ("N", 32)),
     "ids/data": TableSpec(("|u1",), (-1,)),
     "ids/offsets": TableSpec(("<i8",), ("N+1",)),
-    "labels": TableSpec(("<i4",), ("N",)),
+    "labels": TableSpec(("<i4",), ("N",), other=TableSpec(("|u1",), ("N", "K"))),
     "classes/data": TableSpec(("|u1",), (-1,)),
     "classes/offsets": TableSpec(("<i8",), (-1,)),
     "split": TableSpec(("|u1",), ("N",)),

@@ -166,13 +166,13 @@ def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
         or h5py.h5a.get_num_attrs(dataset)
     ):
         raise invalid(path, f"/{name} is chunked, filtered, external, virtual or annotated")
-    spec = TABLES[name]
     dtype = dataset.dtype
+    spec = TABLES[name].form(dtype.str)
     # By dtype alone an enum, or a float with its bits elsewhere, would pass for a plain number.
-    if dtype.str not in spec.dtypes or not dataset.get_type().equal(
-        h5py.h5t.py_create(np.dtype(dtype.str))
-    ):
-        raise invalid(path, f"/{name} has the wrong type", got=dtype, expected=spec.dtypes)
+    if spec is None or not dataset.get_type().equal(h5py.h5t.py_create(np.dtype(dtype.str))):
+        raise invalid(
+            path, f"/{name} has the wrong type", got=dtype, expected=TABLES[name].all_dtypes
+        )
     extent = Extent(dataset.get_offset() or 0, dataset.shape, dtype)
     if len(extent.shape) != len(spec.shape):
         raise invalid(path, f"/{name} has the wrong shape", got=extent.shape, expected=spec.shape)
@@ -198,8 +198,12 @@ def _read_extent(path: Path, file: Any, name: str, size: int) -> Extent:
 def _check_shapes(path: Path, tables: Mapping[str, Extent]) -> None:
     rows, dim = tables["features"].shape
     rejects = tables["rejects/reason"].shape[0]
-    sizes = {"N": rows, "D": dim, "R": rejects, "N+1": rows + 1, "R+1": rejects + 1}
-    for name, spec in TABLES.items():
+    classes = tables["classes/offsets"].shape[0] - 1
+    sizes = {"N": rows, "D": dim, "K": classes, "R": rejects}
+    sizes |= {"N+1": rows + 1, "R+1": rejects + 1}
+    for name in TABLES:
+        spec = TABLES[name].form(tables[name].dtype.str)
+        assert spec is not None, "types were checked before"
         for got, expected in zip(tables[name].shape, spec.shape, strict=True):
             wanted = sizes[expected] if isinstance(expected, str) else expected
             if wanted not in (-1, got):

@@ -20,7 +20,12 @@ __all__ = ["problem_of", "side_by_side"]
 
 
 def problem_of(cache: FeatureCache) -> Problem:
-    """A cache's features and labels, as heads see them."""
+    """A cache's features and labels, as heads see them.
+
+    Raises:
+        UsageError: Its images have several labels each.
+    """
+    _check_one_label(cache)
     tables: Any = cache.tables
     return Problem(
         features=cache.X,
@@ -49,7 +54,8 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
         The problem, and sentences on what is left out and where the caches disagree.
 
     Raises:
-        UsageError: Two caches hold the same columns, or no image is in all of them.
+        UsageError: Two caches hold the same columns, no image is in all of them, or images
+            have several labels each.
     """
     first, *others = caches
     problem = problem_of(first)
@@ -58,6 +64,7 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
     _check_different(caches)
     rows, places = np.arange(len(first)), []
     for cache in others:
+        _check_one_label(cache)
         place = _places(_images(cache), _images(first))
         rows = rows[place[rows] >= 0]
         places.append(place)
@@ -83,6 +90,17 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
         dataset=problem.dataset,
     )
     return joined, (*_left_out(caches, parts), *_disagreements(caches, parts))
+
+
+def _check_one_label(cache: FeatureCache) -> None:
+    if cache.is_multilabel:
+        raise UsageError(
+            "multilabel labels are not fitted yet",
+            where=cache.path,
+            got=f"several of {len(cache.classes):,} labels for each image",
+            expected="one label for each image",
+            hint="read a column of one name each: embedcache extract SOURCE --label-column NAME",
+        )
 
 
 def _source(cache: FeatureCache) -> FeatureSource:

@@ -12,11 +12,13 @@ from builders import png
 from fakes import FakeBackbone
 
 from embedcache.errors import ShrinkError
+from embedcache.extraction.assemble import Assembly, take_over
 from embedcache.extraction.publication import guard_against_shrinking
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import sha256
 from embedcache.store.cache import FeatureCache
 from embedcache.store.contents import RowTables
+from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
 
 
@@ -187,3 +189,54 @@ def test_the_guard_allows_a_tenth(tmp_path: Path, *, rows: int, prune: bool, ref
     else:
         guard_against_shrinking(live, rows, prune=prune, where="here")
     guard_against_shrinking(None, 0, prune=False, where="here")
+
+
+MINE = (Strings.of(["a", "b"]), [{"a"}, None, {"b"}])
+"""Names of classes, and the labels of three rows, `None` for unlabelled."""
+
+THEIRS = (Strings.of(["b", "c"]), [None, {"b"}, {"c"}])
+
+
+def _labelled(
+    names: Strings, rows: list[set[str] | None], first: int, *, several: bool
+) -> RowTables:
+    """Tables of these labels, as codes or as indicators, ids counted from `first`."""
+    texts = names.texts()
+    codes = [-1 if row is None else texts.index(min(row)) for row in rows]
+    labels = np.array(codes, np.int32)
+    if several:
+        table = [[255] * len(texts) if row is None else [t in row for t in texts] for row in rows]
+        labels = np.array(table, np.uint8)
+    pictures = {f"{first + at}.png": png(first + at) for at in range(len(rows))}
+    return dataclasses.replace(_rows(pictures, "x", "y"), labels=labels, classes=names)
+
+
+@pytest.mark.parametrize("mine_several", [False, True])
+@pytest.mark.parametrize("theirs_several", [False, True])
+def test_labels_of_both_kinds_are_merged_without_loss(
+    tmp_path: Path, *, mine_several: bool, theirs_several: bool
+) -> None:
+    """Every row keeps its labels; several for each row where either side has several."""
+    mine = _labelled(*MINE, 0, several=mine_several)
+    theirs = _labelled(*THEIRS, 10, several=theirs_several)
+    write_cache(tmp_path / "live.h5", theirs, builders.meta(4), [builders.features(3, 4)])
+    live = FeatureCache(tmp_path / "live.h5")
+    none = np.zeros(3, np.int32)
+    assembly = Assembly(mine, (builders.NUMERICS,), none, none.astype(np.int64))
+    tables = take_over(assembly, live, None, RowLookup()).tables
+    assert tables.classes.texts() == ["a", "b", "c"]
+    assert tables.is_multilabel == (mine_several or theirs_several)
+    if tables.is_multilabel:
+        assert tables.labels.dtype == np.uint8
+        assert tables.labels.tolist() == [
+            [1, 0, 0],
+            [255] * 3,
+            [0, 1, 0],
+            [255] * 3,
+            [0, 1, 0],
+            [0, 0, 1],
+        ]
+    else:
+        assert tables.labels.dtype == np.int32
+        assert tables.labels.tolist() == [0, -1, 1, -1, 1, 2]
+    assert RowTables.from_arrays(tables.arrays()) == tables

@@ -12,6 +12,7 @@ import pytest
 
 from embedcache.errors import CacheInvalidError, StorageError, UsageError
 from embedcache.store.cache import FeatureCache
+from embedcache.store.writer import write_cache
 
 _FORBIDDEN = """
     import sys, h5py
@@ -244,3 +245,25 @@ def test_running_out_of_maps_is_a_storage_error(
     monkeypatch.setattr("mmap.mmap", refuse)
     with pytest.raises(StorageError):
         FeatureCache(cache.path)
+
+
+def test_rows_of_several_labels_are_selected_by_each(tmp_path: Path) -> None:
+    """Labels come as indicators, and a class has every row that is marked for it."""
+    whole = builders.multilabel_tables(20)
+    write_cache(tmp_path / "m.h5", whole, builders.meta(4), [builders.features(20, 4)])
+    cache = FeatureCache(tmp_path / "m.h5")
+    assert cache.is_multilabel
+    assert (cache.y.shape, cache.y.dtype) == ((20, 3), "uint8")
+    np.testing.assert_array_equal(cache.y, whole.labels)
+    for code, name in enumerate(cache.classes):
+        rows = [row for row in range(20) if whole.labels[row, code] == 1]
+        assert cache.select(label=name).tolist() == rows
+        assert cache.select(label=name, split="val").tolist() == [r for r in rows if r % 4 == 2]
+    with pytest.raises(UsageError, match="unknown class"):
+        cache.select(label="255")
+
+
+def test_one_label_a_row_is_not_multilabel(cache: FeatureCache) -> None:
+    """Labels are codes."""
+    assert not cache.is_multilabel
+    assert (cache.y.shape, cache.y.dtype) == ((45,), "int32")

@@ -24,11 +24,19 @@ def _codes(code: int, dtype: str) -> np.ndarray[Any, Any]:
     return np.array([0, 0, code], dtype)
 
 
+def _rows(*rows: list[int]) -> np.ndarray[Any, Any]:
+    return np.array(rows, "u1")
+
+
 _CONTRADICTIONS = {
     "label below -1": {"labels": _codes(-2, "i4")},
     "label past the classes": {"labels": _codes(3, "i4")},
     "label far past the classes": {"labels": _codes(2**31 - 1, "i4")},
     "label without classes": {"labels": _codes(0, "i4"), "classes": Strings.of([])},
+    "an indicator of 2": {"labels": _rows([0, 1, 1], [0, 2, 1], [255] * 3)},
+    "an indicator of 254": {"labels": _rows([0, 1, 1], [254] * 3, [255] * 3)},
+    "a row that is half labelled": {"labels": _rows([0, 1, 1], [0, 255, 1], [255] * 3)},
+    "a row of 255 and 2": {"labels": _rows([0, 1, 1], [2, 255, 255], [255] * 3)},
     "group below -1": {"group": _codes(-2, "i4")},
     "group past the groups": {"group": _codes(2, "i4")},
     "split past the splits": {"split": _codes(4, "u1")},

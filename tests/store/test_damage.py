@@ -13,6 +13,7 @@ import pytest
 from embedcache.errors import CacheError, CacheInvalidError
 from embedcache.store.cache import FeatureCache
 from embedcache.store.layout import ALIGNMENT, TABLES, build_skeleton
+from embedcache.store.writer import write_cache
 
 
 @pytest.fixture
@@ -172,3 +173,17 @@ def test_tables_of_another_cache_are_noticed(tmp_path: Path, cache: FeatureCache
             file[name][...] = file[name][...][::-1]
         with pytest.raises(CacheInvalidError, match=f"{name}|damaged"):
             _ = FeatureCache(tmp_path / "bad.h5").X
+
+
+def test_flips_of_indicators_are_always_noticed(tmp_path: Path) -> None:
+    """Each byte of a multilabel table, and each used byte of the headers beside it."""
+    whole = builders.multilabel_tables(20)
+    write_cache(tmp_path / "c.h5", whole, builders.meta(4), [builders.features(20, 4)])
+    cache = FeatureCache(tmp_path / "c.h5")
+    victim = Path(shutil.copy(cache.path, tmp_path / "victim.h5"))
+    expected = hostile.everything(cache)
+    with h5py.File(cache.path) as file:
+        start, size = file["labels"].id.get_offset(), file["labels"].nbytes
+    assert size == 60
+    assert _flip_each(victim, range(start, start + size), expected, seed=5) == size
+    _flip_each(victim, _used(victim, _headers(cache)), expected, seed=6)

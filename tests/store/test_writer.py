@@ -42,6 +42,10 @@ def _tables(draw: st.DrawFn) -> RowTables:
     classes, groups = draw(st.lists(_NAMES, max_size=9)), draw(st.lists(_NAMES, max_size=9))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     count = len(ids)
+    labels = rng.integers(-1, len(classes), count, np.int32)
+    if draw(st.booleans()):
+        labels = rng.integers(0, 2, (count, len(classes)), np.uint8)
+        labels[rng.random(count) < 0.3] = 255
     rejects = st.builds(
         Reject,
         id=_NAMES,
@@ -53,7 +57,7 @@ def _tables(draw: st.DrawFn) -> RowTables:
     return RowTables(
         Strings.of(ids),
         rng.integers(0, 256, (count, 32), np.uint8),
-        rng.integers(-1, len(classes), count, np.int32),
+        labels,
         Strings.of(classes),
         rng.integers(0, 4, count, np.uint8),
         rng.integers(-1, len(groups), count, np.int32),
@@ -116,6 +120,14 @@ def test_every_table_lies_as_the_format_says(tmp_path: Path) -> None:
             assert table.id.get_offset() % ALIGNMENT == 0
             assert table.dtype.str[0] in "<|"
             assert table.compression is None
+
+
+def test_files_of_one_label_are_as_they_always_were(tmp_path: Path) -> None:
+    """The digest of the content is that of the first version of the format."""
+    cache = builders.make_cache(tmp_path / "c.h5")
+    assert cache.content_digest == (
+        "bfc5d235e037c6394a414e35ce468e0816090c21796e20dff79b854a8103a2d2"
+    )
 
 
 def test_the_file_is_readable_without_embedcache(tmp_path: Path) -> None:

@@ -118,3 +118,13 @@ def test_the_same_columns_twice_are_refused(tmp_path: Path) -> None:
     first = cache(tmp_path, builders.tables(10), 3)
     with pytest.raises(UsageError, match="same backbone"):
         side_by_side([first, first])
+
+
+def test_several_labels_for_each_image_are_refused(tmp_path: Path) -> None:
+    """One clear error, whether such a cache stands alone or beside another."""
+    one = cache(tmp_path, builders.tables(20), 5)
+    several = cache(tmp_path, builders.multilabel_tables(20), 7, layer="early")
+    for caches in ([several], [several, one], [one, several]):
+        with pytest.raises(UsageError, match="not fitted yet") as caught:
+            side_by_side(caches)
+        assert caught.value.where == str(several.path)
