@@ -56,6 +56,12 @@ def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Comm
     return decorate
 
 
+def _one_or_several(
+    _ctx: click.Context, _parameter: click.Parameter, names: tuple[str, ...]
+) -> str | tuple[str, ...] | None:
+    return names if len(names) > 1 else next(iter(names), None)
+
+
 common_options = _all(config_option, _json_option, _quiet_option)
 """`--config`, `--json`, `--quiet`."""
 
@@ -66,7 +72,19 @@ source_options = _all(
         help="Folder that a manifest's paths are relative to.  [default: the manifest's]",
     ),
     click.option("--path-column", metavar="NAME", help="Manifest column of image paths."),
-    click.option("--label-column", metavar="NAME", help="Manifest column of class names."),
+    click.option(
+        "--label-column",
+        metavar="NAME",
+        multiple=True,
+        callback=_one_or_several,
+        help="Manifest column of class names. Given more than once: columns of 0 and 1, each a "
+        "class of its own.",
+    ),
+    click.option(
+        "--label-separator",
+        metavar="TEXT",
+        help="What stands between the names in the label column, where images have several.",
+    ),
     click.option("--split-column", metavar="NAME", help="Manifest column of train, val, test."),
     click.option("--group-column", metavar="NAME", help="Manifest column of groups to keep whole."),
     click.option(

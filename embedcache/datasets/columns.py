@@ -34,7 +34,10 @@ _USUAL_NAMES = {
 
 
 class Columns(NamedTuple):
-    """Indices of the columns that are read, `None` for one that the table lacks."""
+    """Indices of the columns that are read, `None` for one that the table lacks.
+
+    `label` is the one column of labels; where each class has its own, it is `None`.
+    """
 
     path: int | None
     label: int | None
@@ -74,7 +77,7 @@ def choose_columns(rows: Rows, options: SourceOptions) -> Columns:
     columns = Columns(
         path=find_column(rows, "path", options.path_column),
         label=None
-        if options.labels == "none"
+        if options.labels == "none" or isinstance(options.label_column, tuple)
         else find_column(rows, "label", options.label_column),
         split=find_column(rows, "split", options.split_column),
         group=find_column(rows, "group", options.group_column),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from embedcache.datasets.ids import absolute_path
 from embedcache.errors import SourceError
@@ -24,7 +26,10 @@ class SourceOptions:
     Attributes:
         root: Tables only: the folder that relative paths start from, by default the table's own.
         path_column: Tables only: column of the images' paths.
-        label_column: Tables only: column of the labels.
+        label_column: Tables only: column of the labels; or several, one for each class, of
+            0 and 1 (or false and true), where an image may have several labels.
+        label_separator: Tables only: what stands between the names in the column of the labels,
+            where an image may have several.
         split_column: Tables only: column that says `train`, `val` or `test`.
         group_column: Tables only: column of what must not be torn apart by a split (patient, site).
         allow_outside: Tables only: also take images outside of the root.
@@ -34,7 +39,8 @@ class SourceOptions:
 
     root: Path | str | None = None
     path_column: str | None = None
-    label_column: str | None = None
+    label_column: str | tuple[str, ...] | None = None
+    label_separator: str | None = None
     split_column: str | None = None
     group_column: str | None = None
     allow_outside: bool = False
@@ -48,6 +54,32 @@ class SourceOptions:
                 got=repr(self.labels),
                 expected=", ".join(_LABELS),
             )
+        if self.label_separator == "":
+            raise SourceError(
+                "an empty separator parts nothing",
+                where="--label-separator",
+                hint="leave out --label-separator where every image has one label",
+            )
+        several = self.several_columns
+        if several and (len(set(several)) < len(several) or "" in several):
+            raise SourceError(
+                "several columns of labels need a name each",
+                where="--label-column",
+                got=", ".join(map(repr, several)),
+                expected="different names, none of them empty",
+            )
+        if several and self.label_separator is not None:
+            raise SourceError(
+                "a separator parts the names in one column, not in several",
+                where="--label-separator",
+                got=f"{len(several)} columns of labels",
+                hint="one --label-column NAME, or no --label-separator",
+            )
+
+    @property
+    def several_columns(self) -> tuple[str, ...]:
+        """The columns of labels where each stands for a class, empty where there is but one."""
+        return self.label_column if isinstance(self.label_column, tuple) else ()
 
     def to_record(self) -> dict[str, str]:
         """What differs from the defaults, for a `SourceRecord`; the root is made absolute."""
@@ -58,6 +90,9 @@ class SourceOptions:
         }
         if self.root is not None:
             given["root"] = absolute_path(self.root)
+        if self.several_columns:
+            # Under another name than one column, which may be named like any list.
+            given["label_columns"] = json.dumps(given.pop("label_column"))
         return {name: "yes" if value is True else str(value) for name, value in given.items()}
 
     @classmethod
@@ -67,7 +102,7 @@ class SourceOptions:
         Raises:
             SourceError: An option is unknown, or has a value that `to_record` never gives.
         """
-        names = {field.name for field in fields(cls)}
+        names = {*(field.name for field in fields(cls)), "label_columns"}
         unknown = sorted(set(record) - names)
         if unknown or record.get("allow_outside", "yes") != "yes":
             raise SourceError(
@@ -76,8 +111,38 @@ class SourceOptions:
                 expected=", ".join(sorted(names)),
                 hint="name the source and its options again",
             )
-        texts = {name: value for name, value in record.items() if name != "allow_outside"}
-        return cls(allow_outside="allow_outside" in record, **texts)
+        texts = dict(record)
+        is_outside = texts.pop("allow_outside", None) is not None
+        several = texts.pop("label_columns", None)
+        values: dict[str, Any] = {**texts}
+        if several is not None:
+            values["label_column"] = _column_names(several, texts.get("label_column"))
+        return cls(allow_outside=is_outside, **values)
+
+
+def _column_names(text: str, other: str | None) -> tuple[str, ...]:
+    """Names of several columns, from a record.
+
+    Raises:
+        SourceError: It is no list of names, or there is one column beside them.
+    """
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if (
+        other is not None
+        or not isinstance(names, list)
+        or not names
+        or not all(isinstance(x, str) for x in names)
+    ):
+        raise SourceError(
+            "the record of this source names its columns of labels in another way",
+            got=repr(text),
+            expected="a JSON list of names",
+            hint="name the source and its options again",
+        )
+    return tuple(names)
 
 
 DEFAULTS = SourceOptions()

@@ -93,6 +93,7 @@ def _check_fits_folder(options: SourceOptions, location: Path) -> None:
         value = getattr(options, field.name)
         if field.name != "labels" and value != field.default:
             flag = "--" + field.name.replace("_", "-")
+            value = " ".join(value) if isinstance(value, tuple) else value
             raise SourceError(
                 f"{flag} does not apply to a folder",
                 where=location,

@@ -17,6 +17,7 @@ from embedcache.datasets.codes import SPLIT_NAMES, Coder, lookalikes, split_code
 from embedcache.datasets.columns import Columns, Rows, choose_columns
 from embedcache.datasets.csv_rows import open_csv
 from embedcache.datasets.ids import IdMaker, absolute_path, check_some_exist
+from embedcache.datasets.label_cells import LabelCells, Marks, label_cells
 from embedcache.datasets.options import SourceOptions
 from embedcache.datasets.parquet_rows import open_parquet
 from embedcache.errors import SourceError, StorageError
@@ -71,14 +72,15 @@ def open_table(location: Path, options: SourceOptions) -> Manifest:
 def _read(rows: Rows, root: Path, options: SourceOptions) -> Manifest:
     columns = choose_columns(rows, options)
     maker = IdMaker(root, allow_outside=options.allow_outside, place=rows.place)
-    labels = Coder("label", rows.place)
+    labels = label_cells(rows, options, columns.label)
     groups = Coder("group", rows.place)
     ids: list[bytes] = []
     places, split = array("q"), bytearray()
-    for place, (path, label, split_name, group) in rows.select(columns):
+    wanted = (columns.path, columns.split, columns.group, *labels.columns)
+    for place, (path, split_name, group, *cells) in rows.select(wanted):
         ids.append(maker.id(path, place))
         places.append(place)
-        labels.add(label if label.strip() else None, place)
+        labels.add(cells, place)
         groups.add(group if group.strip() else None, place)
         code = split_code(split_name)
         if code is None:
@@ -91,18 +93,18 @@ def _read(rows: Rows, root: Path, options: SourceOptions) -> Manifest:
     if len(set(ids)) < len(ids):
         raise _duplicate(ids, places, rows)
     check_some_exist(root, ids, rows.location)
-    label_codes, classes = labels.finish()
+    codes, classes = labels.finish()
     group_codes, group_names = groups.finish()
     return Manifest(
         SourceRecord("table", str(rows.location), options.to_record()),
         str(root),
         Strings.of(ids),
-        label_codes,
+        codes,
         classes,
         np.frombuffer(bytes(split), np.uint8),
         group_codes,
         group_names,
-        (*_column_notes(rows, columns, options), *lookalikes(classes)),
+        (*_column_notes(rows, columns, labels, options), *lookalikes(classes)),
     )
 
 
@@ -130,12 +132,16 @@ def _duplicate(ids: Sequence[bytes], places: Sequence[int], rows: Rows) -> Sourc
     )
 
 
-def _column_notes(rows: Rows, columns: Columns, options: SourceOptions) -> list[str]:
+def _column_notes(
+    rows: Rows, columns: Columns, labels: LabelCells, options: SourceOptions
+) -> list[str]:
     read = [
         f"{role} from {rows.header[index]!r}"
         for role, index in columns._asdict().items()
         if index is not None
     ]
+    if isinstance(labels, Marks):
+        read.append(f"labels from {len(labels.columns):,} columns")
     notes = [f"columns read: {', '.join(read)}"]
     if columns.label is None and options.labels == "auto" and options.label_column is None:
         notes.append("no column of labels: the images are unlabelled (--label-column NAME)")

@@ -30,7 +30,8 @@ def extract_source(
         source: A folder, or a CSV or Parquet manifest.
         backbone: `SOURCE/MODEL[:WEIGHTS]`, or a backbone in memory.
         observer: Hears how it goes.
-        options: As the flags of `embedcache extract`, with underscores.
+        options: As the flags of `embedcache extract`, with underscores; `label_column` may be
+            a list of names.
 
     Raises:
         EmbedcacheError: As `embedcache.extraction.extract.extract` and `open_source` say.
@@ -57,10 +58,14 @@ def _resolve(
     options: dict[str, Any],
     observer: Observer | None,
 ) -> tuple[Manifest, str, BackboneRequest | Backbone, ExtractOptions]:
+    label_column = options.pop("label_column", None)
+    if isinstance(label_column, list):
+        label_column = tuple(label_column)
     reading = SourceOptions(
         root=options.pop("root", None),
         path_column=options.pop("path_column", None),
-        label_column=options.pop("label_column", None),
+        label_column=label_column,
+        label_separator=options.pop("label_separator", None),
         split_column=options.pop("split_column", None),
         group_column=options.pop("group_column", None),
         allow_outside=options.pop("allow_outside", False),

@@ -93,6 +93,8 @@ def test_options_that_do_not_apply_are_errors(tree: Maker, table: Maker) -> None
     for options in (
         SourceOptions(root=folder),
         SourceOptions(label_column="label"),
+        SourceOptions(label_column=("a", "b")),
+        SourceOptions(label_separator="|"),
         SourceOptions(group_column=""),
         SourceOptions(allow_outside=True),
     ):
