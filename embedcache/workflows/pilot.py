@@ -87,7 +87,7 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
     plan = _plan(features, task, architecture, recipe, deadline)
     boundary, shape = plan.split.boundary, plan.split.shape
     observer.note(
-        f"pilot: {plan.views} views at {boundary}, {plan.bytes / 1e6:,.0f} MB on disk; about "
+        f"pilot: {_views(plan.views)} at {boundary}, {plan.bytes / 1e6:,.0f} MB on disk; about "
         f"{plan.caching:.0f} s to cache, {plan.training:.0f} s to train, in {task.minutes:g} min"
     )
     watched = Watched(observer, deadline)
@@ -113,7 +113,7 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
             break
         views.append(cached(task.train, view))
     planned = steps_within(_TRAINING * deadline.left, step, recipe.steps)
-    observer.note(f"pilot: {planned} steps of {1000 * step:.0f} ms on {len(views)} views")
+    observer.note(f"pilot: {planned} steps of {1000 * step:.0f} ms on {_views(len(views))}")
     shortened = replace(recipe, steps=planned)
     steps = train_within(model, batches_of(views), shortened, freezing, deadline, observer)
     held_out = [CachedView(first.cache, first.rows[count:])]
@@ -127,6 +127,10 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
         steps=steps,
         wanted=recipe.steps,
     )
+
+
+def _views(count: int) -> str:
+    return f"{count} view{'' if count == 1 else 's'}"
 
 
 def _load(features: FeatureCache, device: str) -> Architecture:
