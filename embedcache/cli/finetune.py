@@ -110,7 +110,8 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
     It starts as the cached head: validation rows are set aside, the head is fitted without
     them, and backbone and head together must give the cached logits before the first step.
     `decide` is asked first: unless its verdict is ESCALATE, nothing is trained.
-    Labels and sides are the run's; its test rows are not read.
+    Labels and sides are the run's. Its test rows are read once, at the end: the gate says
+    whether the tuned model is better than the run's head.
     The same command goes on after an interruption.
     """
     from embedcache.heads.json_records import dump_record

@@ -13,6 +13,7 @@ from torch import nn
 from embedcache.errors import UsageError
 from embedcache.finetuning.batches import Batches
 from embedcache.finetuning.freezing import Freezing, freeze, set_modes
+from embedcache.finetuning.interpolation import ALPHAS
 from embedcache.finetuning.loading import stream
 from embedcache.finetuning.optimiser import make_optimiser
 from embedcache.finetuning.recipe import MIN_STEPS, Recipe
@@ -32,7 +33,7 @@ class Cost:
 
     Attributes:
         step: Of one step.
-        judge: Of one look at all validation rows.
+        judge: Of one look at all validation rows; the sweep takes some, too.
         trials: Trainings of a quarter of the length, each judged once, that come before.
     """
 
@@ -42,7 +43,7 @@ class Cost:
 
     def seconds(self, steps: int) -> float:
         """In all."""
-        looks = EVALUATIONS + 1 + self.trials
+        looks = EVALUATIONS + 1 + self.trials + len(ALPHAS)
         return (steps + self.trials * (steps // 4)) * self.step + looks * self.judge
 
 

@@ -51,7 +51,7 @@ def locate(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None) ->
                 missing.remove(place)
     if missing:
         raise UsageError(
-            f"{len(missing)} of {len(paths)} training images are not there",
+            f"{len(missing)} of {len(paths)} images are not there",
             where=root,
             got=f"no {os.fsdecode(paths[missing[0]])}",
             hint="--source DIR names the place that they were moved to; embedcache extract "

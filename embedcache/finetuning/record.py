@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embedcache.finetuning.curve import Progress
+from embedcache.finetuning.gate import Gate
+from embedcache.finetuning.interpolation import Sweep
 from embedcache.finetuning.rates import Trial
 from embedcache.finetuning.recipe import Recipe
 
@@ -62,6 +64,9 @@ class FinetuneRecord:
         progress: The curves; `seconds` without trials.
         minutes: In all, trials included.
         fingerprint: Of all that the result depends on.
+        sweep: How far to go from the frozen weights; None in records from before there was one.
+        gate: What the test rows say; None where they were not opened, as the sweep went back to
+            the frozen weights or the run has no test rows.
     """
 
     format: int
@@ -86,3 +91,5 @@ class FinetuneRecord:
     progress: Progress
     minutes: float
     fingerprint: str
+    sweep: Sweep | None = None
+    gate: Gate | None = None

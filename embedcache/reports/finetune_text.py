@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from embedcache.evaluation.intervals import wilson
 from embedcache.finetuning.curve import Judged
+from embedcache.finetuning.gate import Gate
 from embedcache.finetuning.record import FinetuneRecord
 from embedcache.reports.escape import printable
 
@@ -12,7 +13,7 @@ __all__ = ["finetune_text"]
 
 def finetune_text(record: FinetuneRecord) -> str:
     """What was trained, the curves, and what they are not."""
-    lines = [*_what(record), "", *_curves(record), "", *_cost(record)]
+    lines = [*_what(record), "", *_curves(record), "", *_verdict(record), "", *_cost(record)]
     return "\n".join(lines)
 
 
@@ -47,8 +48,36 @@ def _curves(record: FinetuneRecord) -> list[str]:
             f"{judged.step:>6,}  {loss:>13}  {judged.log_loss:>19.3f}  "
             f"{_accuracy(judged, record.validation_rows)}"
         )
-    lines.append("Validation rows are for looking at; what the test rows say is not known yet.")
     return lines
+
+
+def _verdict(record: FinetuneRecord) -> list[str]:
+    """How far the weights went, and what the test rows say of it."""
+    if record.sweep is None:
+        return ["Validation rows are for looking at; what the test rows say is not known yet."]
+    lines = [
+        f"alpha: {record.sweep.alpha:.1f} of the way from frozen (0) to tuned (1), by validation",
+        f"log-loss; the barrier between them is {record.sweep.barrier:.3f}",
+    ]
+    gate = record.gate
+    if not record.sweep.alpha:
+        return [*lines, "stay frozen: no tuned weights are better. The test rows stay unread."]
+    if gate is None:
+        return [*lines, "stay frozen: the run has no test rows, so nothing can pass the gate"]
+    low, high = 100 * gate.interval.low, 100 * gate.interval.high
+    before, after = f"{gate.accuracy_before:.1%} before", f"{gate.accuracy_after:.1%} after"
+    lines.append(f"gate {gate.number} on {gate.rows:,} test rows: {before}, {after}")
+    lines.append(f"{_votes(gate)}, p = {gate.p:.2g}, level {gate.level:.2g}")
+    sure = f"[{low:+.1f}, {high:+.1f}], {1 - gate.level:.2%} interval"
+    lines.append(f"difference: {100 * gate.difference:+.1f} points {sure}")
+    if gate.ships:
+        return [*lines, "passed: the tuned model is better than the run's head"]
+    return [*lines, "stay frozen: not proven better. The evidence is kept."]
+
+
+def _votes(gate: Gate) -> str:
+    what = "rows" if gate.units == gate.rows else f"of {gate.units:,} groups"
+    return f"{gate.gained:,} {what} gained, {gate.lost:,} lost"
 
 
 def _accuracy(judged: Judged, rows: int) -> str:

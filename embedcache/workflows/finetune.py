@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.records import NotesOnly
+from embedcache.finetuning.rates import restore
 from embedcache.finetuning.record import FORMAT, FinetuneRecord
 from embedcache.heads.head_record import load_head_record
 from embedcache.heads.json_records import dump_record, load_record
-from embedcache.heads.tensors import tensor_bytes
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import (
     CONFIG,
@@ -35,7 +33,8 @@ from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
-from embedcache.workflows.tuning_material import Material, gather
+from embedcache.workflows.tuning_gate import find_test_rows, foresee, go_back, open_gate
+from embedcache.workflows.tuning_material import Material, gather, trained_rows
 from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
 
 __all__ = ["Finetuned", "finetune"]
@@ -68,10 +67,11 @@ def finetune(
     notify: Notify | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Finetuned:
-    """Train a run's backbone and head together, on its training rows alone.
+    """Train a run's backbone and head together, on its training rows alone, and judge them.
 
-    The test rows are not read. The same call goes on after an interruption, and gives the
-    finished result again without training.
+    The test rows are read once, after the training, and only if the validation rows find the
+    tuned weights better than the frozen ones. The same call goes on after an interruption, and
+    gives the finished result again without training.
 
     Args:
         cache_or_run: A cache's file, or the name or folder of a run; by default the newest cache.
@@ -103,17 +103,29 @@ def finetune(
     if not overwrite and (done := _finished(runs, fingerprint)):
         notify("trained already; --overwrite trains again")
         return done
+    test = find_test_rows(tuning, options.source)
+    if test is None:
+        notify("the run has no test rows: without them nothing can pass the gate")
+    else:
+        notify(foresee(test, runs, fingerprint))
     work = runs / f".{_MODEL}-{fingerprint[:12]}.work"
     if not force and not work.exists():
         _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
         session = Tuning(material, options, work, notify=notify, on_step=on_step)
         tuned = session.run()
+        swept = go_back(material, tuned, session.workers)
+        gate = None
+        if swept.alpha and test is not None:
+            gate = open_gate(test, runs, tuning, material, session.workers, fingerprint)
+        if not swept.alpha:  # the frozen weights are no news; what was tried is evidence
+            restore(material.classifier, tuned.trained.final)
         record = _record(tuning, material, options, tuned, fingerprint)
+        record = replace(record, sweep=swept, gate=gate)
 
         def write(folder: Path) -> None:
             write_atomic(folder / TUNED, _weights(material))
-            write_atomic(folder / TUNED_ROWS, _trained_rows(material))
+            write_atomic(folder / TUNED_ROWS, trained_rows(material))
             write_atomic(folder / CONFIG, _config(tuning, options))
             write_atomic(folder / FINETUNE, dump_record(record))
 
@@ -220,14 +232,6 @@ def _weights(material: Material) -> bytes:
 
     state = material.classifier.state_dict()
     return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
-
-
-def _trained_rows(material: Material) -> bytes:
-    """Digests of all rows that the training has seen, and which were for validation."""
-    train, validation = material.train.digests, material.validation.digests
-    is_validation = np.repeat([0, 1], [len(train), len(validation)]).astype(np.uint8)
-    tensors = {"digest": np.concatenate([train, validation]), "validation": is_validation}
-    return tensor_bytes(tensors, {})
 
 
 def _config(tuning: TuningRows, options: FinetuneOptions) -> bytes:

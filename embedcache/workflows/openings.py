@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from embedcache.evaluation.splits import SIDE_TEST
 from embedcache.heads.fit import Fitted
 from embedcache.runs.ledger import record_opening
 from embedcache.storage.digests import sha256_hex
 
-__all__ = ["count_opening"]
+__all__ = ["count_opening", "test_rows_digest"]
 
 
 def count_opening(root: Path, fitted: Fitted) -> Fitted:
@@ -33,11 +34,19 @@ def count_opening(root: Path, fitted: Fitted) -> Fitted:
     if report.split.folds:
         return fitted
     test = fitted.rows.digest[fitted.rows.side == SIDE_TEST]
-    # Sorted: the same images are the same test, in whatever order the cache has them.
-    images = np.sort(np.ascontiguousarray(test).view("V32").ravel())
-    rows, opened_by = sha256_hex(images.tobytes()), f"{report.model}, {report.backbone}"
+    rows, opened_by = test_rows_digest(test), f"{report.model}, {report.backbone}"
     number = record_opening(root, rows, opened_by)
     if report.shots is not None:
         number = record_opening(root, rows, f"few-shot curve of {opened_by}")
     split = replace(report.split, test_openings=number)
     return replace(fitted, report=replace(report, split=split))
+
+
+def test_rows_digest(digests: NDArray[np.uint8]) -> str:
+    """What the ledger knows test rows by, hexadecimal.
+
+    Args:
+        digests: (T, 32) of their images, in any order: the same images are the same test.
+    """
+    images = np.sort(np.ascontiguousarray(digests).view("V32").ravel())
+    return sha256_hex(images.tobytes())

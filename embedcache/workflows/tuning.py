@@ -77,6 +77,9 @@ class Tuning:
         work: Folder of its unfinished state.
         notify: Told what a person should know.
         on_step: Told of steps taken, and of how many there are.
+
+    Attributes:
+        workers: Processes that prepare images.
     """
 
     def __init__(
@@ -96,9 +99,9 @@ class Tuning:
         is_cpu = material.device.type == "cpu"
         # On a CPU the step itself takes all cores; one process keeps up with it.
         default = 1 if is_cpu else default_workers()
-        self._workers = default if options.workers is None else options.workers
+        self.workers = default if options.workers is None else options.workers
         rows = InOrder(material.validation, _JUDGED_AT_ONCE)
-        self._judge = ImageJudge(rows, material.precision, self._workers)
+        self._judge = ImageJudge(rows, material.precision, self.workers)
 
     def run(self) -> Tuned:
         """Train, from wherever an earlier run left off.
@@ -152,7 +155,7 @@ class Tuning:
             self._batches(wanted),
             wanted,
             material.freezing,
-            self._workers,
+            self.workers,
         )
         judge = len(material.validation) * material.image_seconds
         cost = Cost(step, judge, len(FACTORS) if options.lr_auto else 0)
@@ -208,7 +211,7 @@ class Tuning:
             self._material.freezing,
             judge=judge,
             checkpoint=Checkpoint(path, _digest(recipe), 60 * self._options.checkpoint_minutes),
-            workers=self._workers,
+            workers=self.workers,
             on_step=on_step,
         )
 

@@ -28,12 +28,13 @@ from embedcache.finetuning.start import Start, set_validation_aside, starting_he
 from embedcache.heads.features import Features
 from embedcache.heads.leaderboard import choose
 from embedcache.heads.model import Training
+from embedcache.heads.tensors import tensor_bytes
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.repair import check_identity, source_of
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["Material", "gather"]
+__all__ = ["Material", "gather", "trained_rows"]
 
 _COMPARED = 32
 """Images of the parity check."""
@@ -53,6 +54,7 @@ class Material:
         family: Of the backbone.
         train: The N training images.
         validation: The V images set aside.
+        validation_group: (V,) int32, what errs together; negative for a row of its own.
         parity: The gap of the parity check.
         precision: Of the backbone, and so of every evaluation.
         image_seconds: Of one image in the head's precision, reading included.
@@ -64,6 +66,7 @@ class Material:
     family: str
     train: Images
     validation: Images
+    validation_group: NDArray[np.int32]
     parity: float
     precision: str
     image_seconds: float
@@ -134,10 +137,19 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
         kind,
         images(train, weights.astype(np.float32)),
         validating,
+        group[validation],
         gap,
         cache.identity.precision,
         seconds,
     )
+
+
+def trained_rows(material: Material) -> bytes:
+    """Digests of all rows that the training has seen, and which were for validation."""
+    train, validation = material.train.digests, material.validation.digests
+    is_validation = np.repeat([0, 1], [len(train), len(validation)]).astype(np.uint8)
+    tensors = {"digest": np.concatenate([train, validation]), "validation": is_validation}
+    return tensor_bytes(tensors, {})
 
 
 def _strength(

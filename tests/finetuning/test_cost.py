@@ -27,9 +27,9 @@ def test_measuring_changes_nothing() -> None:
 
 
 def test_the_parts_of_the_cost() -> None:
-    """Steps, five looks, and trials of a quarter with a look each."""
-    assert Cost(2.0, 10.0).seconds(100) == 250
-    assert Cost(2.0, 10.0, trials=3).seconds(100) == 250 + 3 * (50 + 10)
+    """Steps, five looks, eleven of the sweep, and trials of a quarter with a look each."""
+    assert Cost(2.0, 10.0).seconds(100) == 360
+    assert Cost(2.0, 10.0, trials=3).seconds(100) == 360 + 3 * (50 + 10)
 
 
 def test_a_budget_shortens() -> None:
@@ -38,16 +38,16 @@ def test_a_budget_shortens() -> None:
     assert fit_into(None, LONG, cost) == LONG
     assert fit_into(60, LONG, cost) == LONG
     short = fit_into(10, LONG, cost)
-    assert short == replace(LONG, steps=1_140)
+    assert short == replace(LONG, steps=1_008)
     assert cost.seconds(short.steps) <= 600
 
 
 def test_a_budget_below_the_shortest_training_is_refused() -> None:
     """With the minutes that would do; fewer steps on request are the person's own choice."""
-    with pytest.raises(UsageError, match=r"500 steps, about 4\.7 minutes"):
+    with pytest.raises(UsageError, match=r"500 steps, about 5\.8 minutes"):
         fit_into(3, LONG, Cost(0.5, 6.0))
     own = replace(LONG, steps=100)
-    assert fit_into(2, own, Cost(0.5, 6.0)) == own
+    assert fit_into(3, own, Cost(0.5, 6.0)) == own
 
 
 def test_the_best_rate_has_the_lowest_log_loss() -> None:

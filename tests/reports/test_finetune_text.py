@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from small_training import RECIPE
 
+from embedcache.evaluation.intervals import Interval
 from embedcache.finetuning.curve import Judged, Loss, Progress
+from embedcache.finetuning.gate import Gate
+from embedcache.finetuning.interpolation import Point, Sweep
 from embedcache.finetuning.rates import Trial
 from embedcache.finetuning.record import FORMAT, FinetuneRecord, Plan
+from embedcache.heads.json_records import dump_record, load_record
 from embedcache.reports.finetune_text import finetune_text
 
 RECORD = FinetuneRecord(
@@ -53,6 +58,38 @@ def test_it_says_what_was_done_and_what_is_not_known() -> None:
         "not known yet",
     ):
         assert words in text
+
+
+SWEEP = Sweep((Point(0.0, 0.5, 0.8, 0.1, 0.05), Point(1.0, 0.4, 0.9, 0.0, None)), 0.7, 0.01)
+GATE = Gate(
+    2, 0.05 / 6, 656, 656, 45, 18, 0.845, 0.886, 0.041, Interval(0.01, 0.073), 0.0006, ships=True
+)
+
+
+@pytest.mark.parametrize(
+    ("sweep", "gate", "words"),
+    [
+        (SWEEP, GATE, "passed"),
+        (SWEEP, replace(GATE, ships=False), "stay frozen: not proven better"),
+        (SWEEP, None, "no test rows"),
+        (replace(SWEEP, alpha=0.0), None, "stay unread"),
+    ],
+)
+def test_the_verdict(sweep: Sweep, gate: Gate | None, words: str) -> None:
+    """One of four, after what it rests on; the record survives JSON with it."""
+    record = replace(RECORD, sweep=sweep, gate=gate)
+    text = finetune_text(record)
+    assert max(map(len, text.splitlines())) <= 80
+    assert words in text
+    assert ("84.5% before, 88.6% after" in text) == (gate is not None)
+    assert ("45 rows gained, 18 lost" in text) == (gate is not None)
+    assert load_record(FinetuneRecord, dump_record(record)) == record
+
+
+def test_groups_are_named() -> None:
+    """Where rows come in groups, these have the votes."""
+    text = finetune_text(replace(RECORD, sweep=SWEEP, gate=replace(GATE, units=80)))
+    assert "45 of 80 groups gained, 18 lost" in text
 
 
 def test_names_are_escaped() -> None:

@@ -19,6 +19,7 @@ from embedcache.finetuning import training
 from embedcache.finetuning.curve import Progress
 from embedcache.heads.rows import RunRows
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows import finetune as workflow
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.finetune import Finetuned, finetune
 from embedcache.workflows.finetune_options import FinetuneOptions
@@ -93,7 +94,9 @@ def test_frozen_blocks_are_those_of_the_backbone(place: Path) -> None:
 def test_the_test_rows_are_never_read(
     place: Path, original: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Their images are gone, their features are forbidden, and still it trains the same."""
+    """Before the gate: their images are garbage, their features forbidden, and it is the same."""
+    opened: list[str] = []
+    monkeypatch.setattr(workflow, "open_gate", lambda *_: opened.append("gate"))
     expected = load_file(tune(place).path / "tuned.safetensors")
     (run,) = (place / "runs").glob("*-logreg-1")
     known = RunRows.load(run)
@@ -108,7 +111,9 @@ def test_the_test_rows_are_never_read(
     monkeypatch.setattr(FeatureCache, "rows", guarded)
     monkeypatch.delattr(FeatureCache, "X")
     moved = place / "moved"
-    shutil.copytree(original / "photos" / "train", moved)
+    shutil.copytree(original / "photos", moved)
+    for path in (moved / "test").rglob("*.png"):
+        path.write_bytes(b"poison")
     done = tune(place, replace(QUICK, source=moved), overwrite=True)
     found = load_file(done.path / "tuned.safetensors")
     assert all(torch.equal(found[name], value) for name, value in expected.items())
@@ -167,7 +172,7 @@ def test_images_that_are_gone(place: Path) -> None:
     """The first missing image is named, and what to do."""
     options = replace(QUICK, source=place / "empty")
     paint(place / "empty" / "other.png", RED, 1000)
-    with pytest.raises(UsageError, match="18 of 18 training images"):
+    with pytest.raises(UsageError, match="18 of 18 images"):
         tune(place, options)
 
 

@@ -1,0 +1,148 @@
+"""Put a tuned backbone to the gate: the run's test rows, which the training has not read.
+
+T is the number of test rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from embedcache.evaluation.splits import SIDE_TEST
+from embedcache.evaluation.units import row_units
+from embedcache.finetuning.gate import Gate, gate_level, gate_power, judge_change
+from embedcache.finetuning.images import Images, InOrder
+from embedcache.finetuning.interpolation import Sweep, sweep
+from embedcache.finetuning.judging import logits_of
+from embedcache.finetuning.locate import locate
+from embedcache.heads.judged import JudgedRows
+from embedcache.heads.rows import RunRows
+from embedcache.inputs.preprocess import Preprocessing
+from embedcache.runs.ledger import next_gate, record_gate
+from embedcache.workflows.openings import test_rows_digest
+from embedcache.workflows.tuning import Tuned
+from embedcache.workflows.tuning_material import Material
+from embedcache.workflows.tuning_rows import TuningRows
+
+__all__ = ["TestRows", "find_test_rows", "foresee", "go_back", "open_gate"]
+
+_AT_ONCE = 16  # images, as on the validation rows
+_GAIN, _DISCORDANCE = 0.04, 0.12
+"""What fine-tuning did on ELPV: the gain of accuracy, and the share of rows that changed sides."""
+
+
+@dataclass(frozen=True, eq=False)
+class TestRows:
+    """Where the test images lie; they are not read before the gate.
+
+    Attributes:
+        key: Digest of all test rows, as in the ledger.
+        images: T of them, each once; labels are not filled in.
+        group: (T,) int32, what errs together; negative for a row of its own.
+    """
+
+    __test__ = False  # for pytest, which takes the name for a test's
+
+    key: str
+    images: Images
+    group: NDArray[np.int32]
+
+
+def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
+    """The run's test rows that its cache still has; None where there are none.
+
+    Args:
+        tuning: The run and its cache.
+        source: Where the images are now; None for where they were.
+
+    Raises:
+        UsageError: An image is nowhere.
+        CacheInvalidError: A file is damaged.
+    """
+    known, cache = RunRows.load(tuning.run), tuning.cache
+    test = known.digest[known.side == SIDE_TEST]
+    # Each image once, as in `JudgedRows`.
+    images = np.unique(np.ascontiguousarray(test).view("V32").ravel())
+    position = {digest.tobytes(): row for row, digest in enumerate(cache.sha256)}
+    found = [position[each.tobytes()] for each in images if each.tobytes() in position]
+    if not found:
+        return None
+    rows = np.array(found, np.int64)
+    pictures = Images(
+        locate(cache, rows, source),
+        np.asarray(cache.sha256[rows]),
+        np.zeros(len(rows), np.int64),
+        np.ones(len(rows), np.float32),
+        Preprocessing.from_identity(cache.identity),
+    )
+    return TestRows(test_rows_digest(test), pictures, cache.tables.group[rows])
+
+
+def foresee(test: TestRows, root: Path, change: str) -> str:
+    """What the gate will be able to see, for people, before the training.
+
+    Args:
+        test: The rows.
+        root: The runs folder.
+        change: Digest of all that the training depends on, hexadecimal.
+
+    Raises:
+        CacheInvalidError: The ledger is damaged.
+    """
+    number, units = next_gate(root, test.key, change), len(np.unique(row_units(test.group)))
+    power = gate_power(_GAIN, _DISCORDANCE, units, number)
+    what = "test rows" if units == len(test.group) else "groups of test rows"
+    return (
+        f"gate {number} on {units:,} {what}, at a level of {gate_level(number):.2g}: a gain of "
+        f"{100 * _GAIN:.0f} points passes it with a probability of {power:.0%}, if "
+        f"{_DISCORDANCE:.0%} of them change sides"
+    )
+
+
+def go_back(material: Material, tuned: Tuned, workers: int) -> Sweep:
+    """Take the classifier as far from the frozen weights as the validation rows find good.
+
+    Args:
+        material: Its classifier has the final weights.
+        tuned: Both ends.
+        workers: Processes that prepare images.
+    """
+    rows = InOrder(material.validation, _AT_ONCE)
+
+    def logits(model: nn.Module) -> NDArray[np.float32]:
+        return logits_of(model, rows, material.precision, workers)
+
+    ends = tuned.trained.initial, tuned.trained.final
+    labels, group = material.validation.labels, material.validation_group
+    return sweep(material.classifier, *ends, logits, labels, group)
+
+
+def open_gate(
+    test: TestRows, root: Path, tuning: TuningRows, material: Material, workers: int, change: str
+) -> Gate:
+    """Read the test rows, and judge the tuned model against the run's own head.
+
+    Args:
+        test: The rows.
+        root: The runs folder.
+        tuning: The run.
+        material: Its classifier is the tuned one.
+        workers: Processes that prepare images.
+        change: Digest of all that the training depends on, hexadecimal.
+
+    Raises:
+        CacheInvalidError: An image has changed, or a file is damaged.
+        StorageError: The ledger cannot be written.
+    """
+    number = record_gate(root, test.key, change)
+    rows = InOrder(test.images, _AT_ONCE)
+    logits = logits_of(material.classifier, rows, material.precision, workers)
+    judged = JudgedRows.load(tuning.run)
+    digests = np.ascontiguousarray(test.images.digests).view("V32").ravel()
+    place = np.searchsorted(judged.digest, digests)
+    answers = np.array(tuning.head.classes)[logits.argmax(axis=1)]
+    return judge_change(judged.hit[place], answers == judged.label[place], test.group, number)
