@@ -201,7 +201,8 @@ def _plateau(facts: Facts) -> Answer:
     return Answer(
         True,
         f"the pilot gained {_points(facts.pilot.gain)} points; with 80 % confidence it missed no "
-        f"more than {_points(facts.pilot.high)}",
+        f"more than {_points(facts.pilot.high)} of what training from {facts.pilot.boundary} on "
+        f"gains{_cut_short(facts.pilot)}",
     )
 
 

@@ -88,3 +88,13 @@ def test_the_order_is_that_of_the_page() -> None:
         "MORE_DATA",
         "STAY_FROZEN",
     ]
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.0])
+def test_a_pilot_that_was_cut_short_says_so(gain: float) -> None:
+    """Whether it gained or not; one with all its steps has nothing to say."""
+    whole = pilot(gain, gain - 0.01)
+    short = replace(whole, steps=400)
+    text = "the budget left it 400 of 500 steps"
+    assert text in ask(Facts(signals(), LIMITS, short))[1]
+    assert "the budget" not in ask(Facts(signals(), LIMITS, whole))[1]
