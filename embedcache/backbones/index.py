@@ -22,7 +22,15 @@ from embedcache.storage.publish import make_dir, write_atomic
 
 __all__ = ["remember_spec", "resolve_spec"]
 
-_PACKAGES = ("embedcache", "torch", "torchvision", "timm", "open_clip_torch", "pillow")
+_PACKAGES = (
+    "embedcache",
+    "torch",
+    "torchvision",
+    "timm",
+    "open_clip_torch",
+    "transformers",
+    "pillow",
+)
 
 
 def resolve_spec(request: BackboneRequest, index_dir: Path) -> BackboneSpec | None:

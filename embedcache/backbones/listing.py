@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from embedcache.backbones.architecture import Sketch
 from embedcache.backbones.names import SOURCES, parse_name, resolve
-from embedcache.errors import BackboneError
+from embedcache.errors import BackboneError, MissingExtraError
 
 __all__ = ["RECOMMENDED", "BackboneRow", "list_backbones", "search_names"]
 
@@ -66,7 +66,7 @@ def list_backbones(names: Iterable[str]) -> Iterator[BackboneRow]:
     """Describe backbones one by one, each in about a quarter of a second.
 
     Those that `load_backbone` would refuse, for preprocessing that embedcache does not
-    reproduce, are left out.
+    reproduce, are left out, and models of the hub whose configuration is not here.
     """
     import torch
 
@@ -74,7 +74,7 @@ def list_backbones(names: Iterable[str]) -> Iterator[BackboneRow]:
         parsed = parse_name(name)
         try:
             sketch: Sketch = resolve(parsed.source, "sketch")(parsed)
-        except BackboneError:
+        except (BackboneError, MissingExtraError):
             continue
         height, width = sketch.preprocessing.image_size
         with torch.no_grad():

@@ -17,11 +17,11 @@ SOURCES = {
     "torchvision": "embedcache.backbones.from_torchvision",
     "timm": "embedcache.backbones.from_timm",
     "open_clip": "embedcache.backbones.from_open_clip",
+    "hf": "embedcache.backbones.from_hf",
 }
 """Modules by source; each has `build` and `known_names`, and loads its library only on use."""
 
 _PLANNED = {
-    "hf": "timm/ and open_clip/ have many of the same models",
     "tuned": "give the tuned weights as --weights FILE with the architecture's own name",
 }
 

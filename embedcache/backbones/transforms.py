@@ -13,7 +13,7 @@ from typing import Any
 from embedcache.errors import BackboneError
 from embedcache.inputs.preprocess import Preprocessing
 
-__all__ = ["read_transform", "scale_to"]
+__all__ = ["read_transform", "record", "scale_to"]
 
 # Steps that do nothing to an RGB image but change its container or scale it to 0..1.
 _NEUTRAL = {"ToTensor", "MaybeToTensor", "MaybeConvertMode", "_convert_to_rgb"}
@@ -42,7 +42,7 @@ def read_transform(transform: Any) -> Preprocessing:
     crop = steps.get(_CROP, {})
     if not crop and resize["resize"] != "squash":
         raise _unreadable(transform)
-    return _record(**{"image_size": resize["resize_to"], **resize, **crop, **steps[_NORMALISE]})
+    return record(**{"image_size": resize["resize_to"], **resize, **crop, **steps[_NORMALISE]})
 
 
 def scale_to(preprocessing: Preprocessing, side: int) -> Preprocessing:
@@ -55,7 +55,7 @@ def scale_to(preprocessing: Preprocessing, side: int) -> Preprocessing:
 
 def _read_preset(preset: Any) -> Preprocessing:
     """As torchvision's `ImageClassification`: resize the shortest side, crop, normalise."""
-    return _record(
+    return record(
         resize="shortest",
         resize_to=_pair(preset.resize_size),
         image_size=_pair(preset.crop_size),
@@ -66,7 +66,7 @@ def _read_preset(preset: Any) -> Preprocessing:
     )
 
 
-def _record(**fields: Any) -> Preprocessing:
+def record(**fields: Any) -> Preprocessing:
     """The record, with a fill only where it can show."""
     covers = all(a >= b for a, b in zip(fields["resize_to"], fields["image_size"], strict=True))
     if fields["resize"] != "longest" and covers:

@@ -40,7 +40,6 @@ def test_any_text(text: str) -> None:
         ("xyz/resnet50", "bundled, torchvision, timm, open_clip"),
         ("timm/", "incomplete"),
         ("torchvision/resnet50:", "incomplete"),
-        ("hf/facebook/dinov2-base", "not available in this version"),
         ("tuned:runs/mine", "not available in this version"),
     ],
 )
