@@ -87,6 +87,11 @@ class PilotResult:
     steps: int
     wanted: int
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether it took every step that it wanted."""
+        return self.steps >= self.wanted
+
     @classmethod
     def of(
         cls,

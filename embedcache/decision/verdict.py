@@ -176,7 +176,7 @@ def _escalate(facts: Facts) -> Answer:
 
 
 def _cut_short(pilot: PilotResult) -> str:
-    if pilot.steps == pilot.wanted:
+    if pilot.is_complete:
         return ""
     return f"; the budget left it {pilot.steps:,} of {pilot.wanted:,} steps"
 
@@ -198,8 +198,9 @@ def _more(facts: Facts) -> Answer:
 def _plateau(facts: Facts) -> Answer:
     if facts.pilot is None:
         return _ASKS_A_PILOT
+    # A training that was cut off says little of what the whole of it would have gained.
     return Answer(
-        True,
+        facts.pilot.is_complete,
         f"the pilot gained {_points(facts.pilot.gain)} points; with 80 % confidence it missed no "
         f"more than {_points(facts.pilot.high)} of what training from {facts.pilot.boundary} on "
         f"gains{_cut_short(facts.pilot)}",
@@ -240,8 +241,11 @@ def ask(facts: Facts) -> tuple[str, str, tuple[Step, ...]]:
         if answer.holds:
             verdict, evidence, decided = rule.verdict, answer.evidence, True
     if not decided:
+        missing = facts.without
+        if facts.pilot is not None:
+            missing = f"this one gained too little{_cut_short(facts.pilot)}: raise --budget"
         evidence = (
             f"{_accuracy(facts.signals)}; nothing cached can tell what unfreezing would gain, "
-            f"a pilot would; {facts.without}"
+            f"a pilot would; {missing}"
         )
     return verdict, evidence, tuple(steps)

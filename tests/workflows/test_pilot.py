@@ -185,7 +185,7 @@ def test_images_that_are_gone_are_missed_before_anything_is_loaded(
 ) -> None:
     """The first of them is named."""
     (lab.photos / features.ids.text(int(TRAIN[3]))).unlink()
-    with pytest.raises(UsageError, match="1 of 14 training images are not there"):
+    with pytest.raises(UsageError, match="1 of 14 images are not there"):
         make_pilot(features, device="cpu")(_task(features))
 
 
