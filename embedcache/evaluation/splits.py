@@ -26,6 +26,7 @@ __all__ = [
     "choose_protocol",
     "given_test",
     "hash_test",
+    "strata",
 ]
 
 FOLDS = 5
@@ -127,7 +128,8 @@ def choose_protocol(
     All rows are labelled and no image occurs twice.
 
     Args:
-        labels: (N,) classes in 0 to K − 1.
+        labels: (N,) classes in 0 to K − 1; or (N, K) uint8, 1 where the row has the label,
+            each label on a row at least.
         split: (N,) uint8 codes into `SPLITS`.
         group: (N,) int32 codes into `groups`, negative for none.
         groups: Names of the groups.
@@ -145,7 +147,7 @@ def choose_protocol(
         by = "their group" if (group >= 0).any() else "their bytes"
         reason = f"{test.sum()} of {len(test)} rows set aside by a hash of {by}"
         return Protocol("hold-out", "hash", reason, _sides(test))
-    folds = stratified_folds(labels, group, FOLDS, seed)
+    folds = stratified_folds(strata(labels), group, FOLDS, seed)
     units = int(row_units(group).max(initial=-1)) + 1
     reason = f"{min(FOLDS, units)}-fold cross-validation, as {against}"
     side = (SIDE_FOLD + folds).astype(np.uint8)
@@ -164,13 +166,40 @@ def _against_hash(labels: NDArray[np.integer], test: NDArray[np.bool_]) -> str |
             f"a fifth of {len(labels)} rows would be {expected:.0f} test rows, "
             f"fewer than {MIN_TEST_ROWS}"
         )
-    k = int(labels.max()) + 1
-    rows = np.bincount(labels, minlength=k)
+    rows, test_rows = _sizes(labels), _sizes(labels, test)
     if (rows < MIN_CLASS_ROWS).any():
         return f"a class has only {rows.min()} rows, fewer than {MIN_CLASS_ROWS}"
-    test_rows = np.bincount(labels[test], minlength=k)
     if (test_rows == 0).any() or (test_rows == rows).any():
         return "a split by hash would leave one side without a class"
     if test.sum() < expected / 2 or test.sum() > 2 * expected:
         return f"the groups are too large for a hash to set a fifth aside ({test.sum()} rows)"
     return None
+
+
+def _sizes(
+    labels: NDArray[np.integer], chosen: NDArray[np.bool_] | slice = slice(None)
+) -> NDArray[np.int64]:
+    """Chosen rows of each class: with several labels a row, those with and without each label."""
+    if labels.ndim == 1:
+        return np.bincount(labels[chosen], minlength=int(labels.max()) + 1)
+    having = labels[chosen].sum(axis=0, dtype=np.int64)
+    return np.concatenate([having, len(labels[chosen]) - having])
+
+
+def strata(labels: NDArray[np.integer]) -> NDArray[np.integer]:
+    """What folds are stratified by, (N,) codes: the class of a row, or its rarest label.
+
+    A row counts for its rarest label, and K is that of a row without any: so each label that is
+    rare, which chance alone would leave out of a fold, is dealt to all of them. Source: the
+    order of Sechidis, Tsoumakas & Vlahavas (2011), *On the stratification of multi-label
+    data*, which deals the rarest label first.
+
+    Args:
+        labels: (N,) classes; or (N, K) uint8, 1 where the row has the label.
+    """
+    if labels.ndim == 1:
+        return labels
+    order = np.argsort(labels.sum(axis=0, dtype=np.int64), kind="stable")
+    first = labels[:, order].argmax(axis=1)
+    rarest: NDArray[np.int64] = np.where(labels.any(axis=1), order[first], labels.shape[1])
+    return rarest

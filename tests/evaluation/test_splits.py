@@ -12,6 +12,7 @@ from embedcache.evaluation.splits import (
     choose_protocol,
     given_test,
     hash_test,
+    strata,
 )
 from embedcache.records.strings import Strings
 
@@ -110,3 +111,28 @@ def test_known_rows_keep_their_sides() -> None:
     """The salt is part of the promise: these sides hold in every version."""
     test = hash_test(digests(30), np.full(30, -1, np.int32), NONE)
     assert np.flatnonzero(test).tolist() == [5, 15, 21, 24, 26]
+
+
+def test_a_rare_label_asks_for_cross_validation() -> None:
+    """With several labels a row, nine rows that have one, or lack one, are too few for a hash."""
+    n = 4_000
+    labels = np.stack([np.arange(n) % 2, np.arange(n) % 3 == 0], axis=1).astype(np.uint8)
+    assert choose(labels).source == "hash"
+    for rare in (np.arange(n) < 9, np.arange(n) >= 9):
+        protocol = choose(np.column_stack([labels, rare]).astype(np.uint8))
+        assert protocol.is_cross_validation
+        assert "only 9 rows" in protocol.reason
+
+
+def test_every_fold_has_its_share_of_a_rare_label() -> None:
+    """Ten rows of the rarest of three labels are two in each of the five folds."""
+    labels = np.stack([np.ones(200), np.arange(200) % 3 == 0, np.arange(200) < 10], axis=1)
+    folds = choose(labels.astype(np.uint8)).folds
+    assert np.bincount(folds[:10]).tolist() == [2] * 5
+
+
+def test_a_row_counts_for_its_rarest_label() -> None:
+    """The stratum is the rarest label of a row, K for a row without any, and a lone class."""
+    labels = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0], [1, 1, 1], [1, 1, 0]], np.uint8)
+    assert strata(labels).tolist() == [1, 0, 3, 2, 1]
+    assert strata(cycle(3, 6)).tolist() == [0, 1, 2, 0, 1, 2]
