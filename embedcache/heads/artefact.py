@@ -31,7 +31,7 @@ from embedcache.heads.head_record import (
     load_head_record,
 )
 from embedcache.heads.json_records import dump_record
-from embedcache.heads.logreg import softmax
+from embedcache.heads.logreg import sigmoid, softmax
 from embedcache.heads.tensors import load_tensors, tensor_bytes
 from embedcache.heads.threads import one_thread
 from embedcache.records.feature_source import FeatureSource, joined_name
@@ -62,6 +62,8 @@ class Head:
             columns, and which caches it was fitted on.
         chosen: How it came to be.
         abstain: When it gives no answer; None for always an answer.
+        output: `softmax` for one class a row; `sigmoid` for any number of them, whose
+            probabilities need not sum to 1.
     """
 
     classes: tuple[str, ...]
@@ -72,6 +74,7 @@ class Head:
     sources: tuple[FeatureSource, ...]
     chosen: HowChosen
     abstain: AbstainRule | None = None
+    output: str = "softmax"
 
     @property
     def dim(self) -> int:
@@ -136,7 +139,7 @@ class Head:
                         "a feature is not finite", where=f"row {at + int(np.argmin(finite))}"
                     )
                 logits[at : at + BLOCK] = self.form.logits(rows)
-        return softmax(logits)
+        return sigmoid(logits) if self.output == "sigmoid" else softmax(logits)
 
     def abstains(self, probabilities: NDArray[np.floating]) -> NDArray[np.bool_]:
         """Which rows get no answer, (N,) bool, as their largest probability is too small.
@@ -167,6 +170,7 @@ class Head:
             self.chosen,
             "",
             self.abstain,
+            self.output,
         )
         tensors = tensor_bytes(self.form.tensors(), {"description": record.digest})
         write_atomic(folder / HEAD_TENSORS, tensors)
@@ -227,6 +231,7 @@ class Head:
             record.sources,
             record.chosen,
             record.abstain,
+            record.output,
         )
 
 

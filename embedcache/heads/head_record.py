@@ -13,12 +13,23 @@ from embedcache.records.feature_source import FeatureSource
 from embedcache.runs.files import read_regular
 from embedcache.storage.digests import sha256_hex
 
-__all__ = ["FORMAT", "KIND", "AbstainRule", "HeadRecord", "HowChosen", "load_head_record"]
+__all__ = [
+    "FORMAT",
+    "KIND",
+    "OUTPUTS",
+    "AbstainRule",
+    "HeadRecord",
+    "HowChosen",
+    "load_head_record",
+]
 
 FORMAT = 3
 """Version of `head.json`."""
 
 KIND = "embedcache-head"
+
+OUTPUTS = ("softmax", "sigmoid")
+"""What makes logits into probabilities: of one class a row, or of any number of labels."""
 
 _LARGEST = 64 << 20
 
@@ -73,6 +84,7 @@ class HeadRecord:
         dim: Embedding dimension.
         tensors_sha256: SHA-256 of `head.safetensors`.
         abstain: When the head gives no answer; None for always an answer.
+        output: One of `OUTPUTS`.
     """
 
     format: int
@@ -87,6 +99,7 @@ class HeadRecord:
     chosen: HowChosen
     tensors_sha256: str
     abstain: AbstainRule | None = None
+    output: str = "softmax"
 
     @property
     def digest(self) -> str:
@@ -119,12 +132,13 @@ def load_head_record(path: Path) -> HeadRecord:
             "not the description of a head", where=path, got=error, hint="embedcache fit-head"
         ) from error
     names = record.classes + record.unseen
-    if record.kind != KIND or record.dim < 1 or len(record.classes) < 2:
+    least = 1 if record.output == "sigmoid" else 2
+    if record.kind != KIND or record.dim < 1 or len(record.classes) < least:
         raise CacheInvalidError(
             "not the description of a head",
             where=path,
             got=f"{record.kind} of {len(record.classes)} classes, dimension {record.dim}",
-            expected=f"{KIND} of 2 or more classes, dimension 1 or more",
+            expected=f"{KIND} of {least} or more classes, dimension 1 or more",
         )
     rule = record.abstain
     if rule is not None and not (0 < rule.wanted < 1 and 0 < rule.threshold <= 1):
@@ -133,6 +147,13 @@ def load_head_record(path: Path) -> HeadRecord:
             where=path,
             got=f"precision {rule.wanted}, probability {rule.threshold}",
             expected="both above 0 and at most 1",
+        )
+    if record.output not in OUTPUTS or (rule is not None and record.output == "sigmoid"):
+        raise CacheInvalidError(
+            "a head of an unknown output, or one of labels that abstains",
+            where=path,
+            got=record.output,
+            expected=", ".join(OUTPUTS),
         )
     if record.form not in FORMS:
         raise CacheInvalidError(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from embedcache.heads.threads import one_thread
 
-__all__ = ["Softmax", "fit_softmax", "softmax"]
+__all__ = ["Softmax", "fit_softmax", "sigmoid", "softmax"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,13 @@ def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     powers: NDArray[np.float64] = np.exp(shifted)
     powers /= powers.sum(axis=1, keepdims=True)
     return powers
+
+
+def sigmoid(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities of presence, float64, of the shape of `logits`; no power overflows."""
+    powers = np.exp(-np.abs(logits.astype(np.float64)))
+    shares: NDArray[np.float64] = np.where(logits >= 0, 1.0, powers) / (1 + powers)
+    return shares
 
 
 def fit_softmax(

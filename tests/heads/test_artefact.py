@@ -66,6 +66,47 @@ def test_predictions_do_not_depend_on_company(k: int, d: int) -> None:
     assert np.array_equal(head(k, d).predict_proba(features[::-1]), whole[::-1])
 
 
+def test_a_head_of_any_number_of_labels_answers_each_by_itself(tmp_path: Path) -> None:
+    """Each label's probability is the sigmoid of its own logit, after a load bit by bit too."""
+    first = replace(head(), output="sigmoid")
+    features = 30 * RNG.normal(size=(300, 7))
+    features[0] *= 1e5  # no overflow where a logit is far from 0
+    given = first.predict_proba(features)
+    logits = first.form.logits(features)
+    np.testing.assert_allclose(given[1:], 1 / (1 + np.exp(-logits[1:])), rtol=1e-12)
+    assert set(given[0]) <= {0.0, 1.0}
+    for low, high in ((0, 1), (7, 300), (131, 197)):
+        assert np.array_equal(first.predict_proba(features[low:high]), given[low:high])
+    first.save(tmp_path)
+    again = Head.load(tmp_path)
+    assert again.output == "sigmoid"
+    assert np.array_equal(again.predict_proba(features), given)
+
+
+def test_one_label_is_a_head_of_its_own(tmp_path: Path) -> None:
+    """A label alone can be answered by a sigmoid, not by a softmax."""
+    single = replace(head(k=1), output="sigmoid")
+    single.save(tmp_path)
+    assert Head.load(tmp_path).predict_proba(np.ones((2, 7))).shape == (2, 1)
+    head(k=1).save(tmp_path)
+    with pytest.raises(CacheInvalidError, match="not the description of a head"):
+        Head.load(tmp_path)
+
+
+def test_an_output_is_named_only_where_it_is_not_softmax(tmp_path: Path) -> None:
+    """Heads of one class a row keep the description, and so the digest, that they had."""
+    head().save(tmp_path)
+    assert "output" not in json.loads((tmp_path / "head.json").read_bytes())
+
+
+@pytest.mark.parametrize("changes", [{"output": "ranks"}, {"abstain": AbstainRule(0.9, 0.8)}])
+def test_an_impossible_output_is_refused(tmp_path: Path, changes: dict[str, object]) -> None:
+    """Another word, or a rule to abstain for labels that each have their own answer."""
+    replace(head(), **{"output": "sigmoid", **changes}).save(tmp_path)
+    with pytest.raises(CacheInvalidError, match="unknown output"):
+        Head.load(tmp_path)
+
+
 def test_no_rows_have_no_predictions() -> None:
     """An empty table is answered with an empty one."""
     assert head().predict_proba(np.empty((0, 7), np.float32)).shape == (0, 3)
