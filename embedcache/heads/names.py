@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["AUTO", "MODEL_NAMES", "ZERO_SHOT"]
+__all__ = ["AUTO", "MODEL_NAMES", "MULTILABEL_MODELS", "ZERO_SHOT"]
 
 AUTO = "auto"
 """Stands for the best of the models that are sensible for the data."""
@@ -21,3 +21,6 @@ MODEL_NAMES = (
     "mlp",
     "linear-sgd",
 )
+
+MULTILABEL_MODELS = ("logreg", "ridge", "linear-svm")
+"""Those that fit rows with any number of labels, each label against its absence."""
