@@ -137,10 +137,13 @@ def test_opening_while_files_are_published_never_fails(tmp_path: Path) -> None:
     builders.make_cache(path, count=3)
     with children.start(_RACE, path) as writer:
         try:
-            seen = [len(FeatureCache(path)) for _ in range(150)]
+            seen: list[int] = []
+            # A busy machine may let the writer begin late; the time limit ends an endless wait.
+            while len(seen) < 150 or set(seen) != {3, 60}:
+                seen.append(len(FeatureCache(path)))
+                assert seen[-1] in {3, 60}
         finally:
             writer.kill()
-    assert set(seen) == {3, 60}
 
 
 def test_a_file_larger_than_memory_opens(tmp_path: Path) -> None:
