@@ -25,6 +25,16 @@ def paint(path: Path, colour: tuple[int, int, int], seed: int) -> Path:
     return path
 
 
+def split_pictures(folder: Path, *, train: int, test: int) -> Path:
+    """So many red and as many green pictures under `train/` and under `test/`."""
+    for side, count in (("train", train), ("test", test)):
+        for index in range(count):
+            for name, colour, seed in (("red", RED, 0), ("green", GREEN, 500)):
+                path = folder / side / name / f"{index}.png"
+                paint(path, colour, seed + index + 100 * (side == "test"))
+    return folder
+
+
 @dataclass
 class Lab:
     """Where a test of the workflows works.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lab import GREEN, RED, paint
+from lab import RED, paint, split_pictures
 from safetensors.torch import load_file
 from shop import BACKBONE
 
@@ -32,11 +32,7 @@ QUICK = FinetuneOptions(unfreeze="last-1", steps=4, batch_size=8, workers=0, pre
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Red and green pictures under train/ and test/, cached by a real backbone and fitted."""
     folder = tmp_path_factory.mktemp("tuning")
-    for side, count in (("train", 9), ("test", 4)):
-        for index in range(count):
-            for name, colour, seed in (("red", RED, 0), ("green", GREEN, 500)):
-                path = folder / "photos" / side / name / f"{index}.png"
-                paint(path, colour, seed + index + 100 * (side == "test"))
+    split_pictures(folder / "photos", train=9, test=4)
     extract_source(folder / "photos", **BACKBONE, cache_dir=folder / "cache")
     fit_head(cache_dir=folder / "cache", runs_dir=folder / "runs", values=(0.01,))
     return folder

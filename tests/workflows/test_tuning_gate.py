@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lab import GREEN, RED, paint
+from lab import split_pictures
 from shop import BACKBONE
 
 from embedcache.errors import UsageError
@@ -29,11 +29,7 @@ QUICK = FinetuneOptions(unfreeze="last-1", steps=4, batch_size=8, workers=0, pre
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Red and green pictures, 12 to train on and 16 to test on, cached and fitted."""
     folder = tmp_path_factory.mktemp("gate")
-    for side, count in (("train", 6), ("test", 8)):
-        for index in range(count):
-            for name, colour, seed in (("red", RED, 0), ("green", GREEN, 500)):
-                path = folder / "photos" / side / name / f"{index}.png"
-                paint(path, colour, seed + index + 100 * (side == "test"))
+    split_pictures(folder / "photos", train=6, test=8)
     extract_source(folder / "photos", **BACKBONE, cache_dir=folder / "cache")
     fit_head(cache_dir=folder / "cache", runs_dir=folder / "runs", values=(0.01,))
     return folder
