@@ -56,7 +56,9 @@ class Ladder:
     def exactly(self, values: tuple[float, ...]) -> Ladder:
         """The same parameter with other values, in the order of this ladder."""
         falling = len(self.values) > 1 and self.values[0] > self.values[-1]
-        return Ladder(self.parameter, tuple(sorted(set(values), reverse=falling)), fixed=self.fixed)
+        # A 3 that is read back from JSON is a 3.0: another text, hence another digest.
+        numbers = sorted({float(value) for value in values}, reverse=falling)
+        return Ladder(self.parameter, tuple(numbers), fixed=self.fixed)
 
 
 def decades(

@@ -21,6 +21,8 @@ def test_given_values_keep_the_order_of_the_ladder() -> None:
     assert ladder.values == (5.0, 2.0)
     assert ladder.setting(0) == {"k": 5.0, "temperature": 0.1}
     assert decades("C", -4, -2, 0, 2).exactly((3.0, 1.0)).values == (1.0, 3.0)
+    (value,) = Ladder("k", (9.0, 1.0)).exactly((3,)).values
+    assert isinstance(value, float), "as it comes back from JSON"
 
 
 @pytest.mark.parametrize("model", MODELS)
