@@ -5,6 +5,7 @@ N is the number of training rows.
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 
@@ -77,7 +78,7 @@ def decide_on(
         rows.training.seed,
         verdict,
         evidence,
-        _command(verdict, signals, asked, cache, origin),
+        _command(verdict, facts, asked, cache, origin),
         limits,
         steps,
         THRESHOLDS,
@@ -120,8 +121,8 @@ def _task(rows: TrainingRows, measured: Measured, limits: Limits) -> PilotTask:
     )
 
 
-def _command(verdict: str, signals: Signals, asked: Asked, cache: str, origin: str) -> str:
-    path = shlex.quote(cache)
+def _command(verdict: str, facts: Facts, asked: Asked, cache: str, origin: str) -> str:
+    path, signals, pilot = shlex.quote(cache), facts.signals, facts.pilot
     match verdict:
         case "FIX_DATA" | "INCONCLUSIVE" | "MORE_DATA":
             return f"embedcache extract {shlex.quote(origin)}"
@@ -134,6 +135,9 @@ def _command(verdict: str, signals: Signals, asked: Asked, cache: str, origin: s
             return f"embedcache fit-head {shlex.quote(best.cache)}"
         case "ESCALATE":
             return f"embedcache finetune {path}"
+        case "PILOT_NEEDED" if pilot is not None:
+            minutes = math.ceil(pilot.minutes * pilot.wanted / max(1, pilot.steps))
+            return f"embedcache decide {path} --budget {minutes}"
         case "PILOT_NEEDED":
             return f"embedcache decide {path}"
         case _:

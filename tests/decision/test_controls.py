@@ -1,6 +1,7 @@
 """Controls: data of which the right verdict is known."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,6 +124,19 @@ def test_a_pilot_decides_the_rest(decide: Decide, hard: tuple[np.ndarray, np.nda
     useless = decide(rows, pilot=_useless)
     assert useless.verdict == "STAY_FROZEN"
     assert "missed no more than" in useless.evidence
+
+
+def test_a_pilot_that_was_cut_short_names_the_budget_that_it_needs(
+    decide: Decide, hard: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """The same command again would be cut short again."""
+
+    def cut_short(task: PilotTask) -> PilotResult:
+        return replace(_useless(task), steps=4)  # of 9, in a minute
+
+    found = decide(problem(hard[0], features=hard[1]), pilot=cut_short)
+    assert found.verdict == "PILOT_NEEDED"
+    assert found.command == "embedcache decide cache/pets.h5 --budget 3"
 
 
 @pytest.mark.parametrize(
