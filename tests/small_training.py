@@ -12,14 +12,16 @@ from embedcache.finetuning.freezing import Freezing
 from embedcache.finetuning.recipe import RECIPES
 from embedcache.finetuning.sampling import rows_of_step
 
-BLOCKS = (("tower.stem",), ("tower.first",), ("tower.second",))
+BLOCKS = ("tower.stem.", "tower.first.", "tower.second.")
 RECIPE = replace(RECIPES["efficientnet"], learning_rate=1e-2, batch_size=8, steps=12)
 CLASSES = 3
 
 
 def freezing(trained: int) -> Freezing:
     """The last blocks of `small_model`."""
-    return Freezing(BLOCKS, trained)
+    names = [name for name, _ in small_model().named_parameters()]
+    blocks = (tuple(name for name in names if name.startswith(block)) for block in BLOCKS)
+    return Freezing(tuple(blocks), trained)
 
 
 def small_model(seed: int = 0) -> nn.Module:

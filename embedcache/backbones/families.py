@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from embedcache.errors import BackboneError
 
-__all__ = ["Section", "family", "sections"]
+__all__ = ["Section", "family", "is_known", "sections", "shared_out"]
 
 Run = Callable[[Any, Tensor], Tensor]
 
@@ -35,6 +35,13 @@ class Section:
     name: str
     owns: tuple[str, ...]
     run: Run
+
+
+def is_known(tower: nn.Module) -> bool:
+    """Whether `sections` knows where this architecture's blocks begin."""
+    if _class(tower) == _TIMM_IN_CLIP:
+        return is_known(tower.trunk)  # type: ignore[arg-type]  # its trunk is a module
+    return _class(tower) in _FAMILIES
 
 
 def family(tower: nn.Module) -> str:
@@ -59,6 +66,22 @@ def sections(tower: nn.Module) -> tuple[Section, ...]:
     last = steps[-1]
     steps[-1] = replace(last, owns=(*last.owns, *ends_with), run=_then(last.run, end))
     return tuple(steps)
+
+
+def shared_out(known: tuple[Section, ...], names: Iterable[str]) -> list[list[str]]:
+    """The names of each section; what no section claims, as an embedding of positions, is stem."""
+    shares: list[list[str]] = [[] for _ in known]
+    for name in names:
+        owner = next(
+            (
+                number
+                for number, section in enumerate(known)
+                if any(name == prefix or name.startswith(f"{prefix}.") for prefix in section.owns)
+            ),
+            0,
+        )
+        shares[owner].append(name)
+    return shares
 
 
 def _class(tower: nn.Module) -> str:

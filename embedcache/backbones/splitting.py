@@ -1,4 +1,4 @@
-"""Split a backbone at a block boundary, and say what its blocks are.
+"""Split a backbone at a block boundary.
 
 A tower is a sequence of sections: the stem, the residual or transformer blocks, and the end
 (last norm, pooling, projection), which belongs to the last block. `families` knows how each
@@ -7,37 +7,19 @@ architecture runs them. B is the batch size, D the embedding dimension.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
-from embedcache.backbones.families import Section, sections
+from embedcache.backbones.families import Section, sections, shared_out
 from embedcache.errors import BackboneError
 
 __all__ = [
-    "Block",
     "Part",
-    "blocks",
     "boundaries",
     "run",
     "sections_from",
     "split_at",
     "tensors_of",
 ]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A part of a tower that is frozen or trained as a whole.
-
-    Attributes:
-        name: Of its module; `stem` for all that comes before the first block.
-        parameter_names: As in the tower's `named_parameters`.
-    """
-
-    name: str
-    parameter_names: tuple[str, ...]
 
 
 class Part(nn.Module):
@@ -102,20 +84,6 @@ def split_at(tower: nn.Module, boundary: str) -> tuple[Part, Part]:
     return Part(tower, known[:position]), Part(tower, known[position:])
 
 
-def blocks(tower: nn.Module) -> tuple[Block, ...]:
-    """The stem and the blocks in order, with the names of their parameters; none is left out.
-
-    Raises:
-        BackboneError: The architecture is not known.
-    """
-    known = sections(tower)
-    names = [name for name, _ in tower.named_parameters()]
-    return tuple(
-        Block(section.name, tuple(own))
-        for section, own in zip(known, _shared_out(known, names), strict=True)
-    )
-
-
 def tensors_of(tower: nn.Module, boundary: str) -> dict[str, Tensor]:
     """Parameters and persistent buffers of the sections before a block, by name.
 
@@ -123,7 +91,7 @@ def tensors_of(tower: nn.Module, boundary: str) -> dict[str, Tensor]:
         BackboneError: The architecture or the block is not known.
     """
     known, state = sections(tower), tower.state_dict()
-    lower = _shared_out(known, state)[: _position(known, boundary)]
+    lower = shared_out(known, state)[: _position(known, boundary)]
     return {name: state[name] for own in lower for name in own}
 
 
@@ -134,19 +102,3 @@ def _position(known: tuple[Section, ...], boundary: str) -> int:
             "this backbone has no such block", got=boundary, expected=", ".join(names[1:])
         )
     return names.index(boundary)
-
-
-def _shared_out(known: tuple[Section, ...], names: Iterable[str]) -> list[list[str]]:
-    """The names of each section; what no section claims, as an embedding of positions, is stem."""
-    shares: list[list[str]] = [[] for _ in known]
-    for name in names:
-        owner = next(
-            (
-                number
-                for number, section in enumerate(known)
-                if any(name == prefix or name.startswith(f"{prefix}.") for prefix in section.owns)
-            ),
-            0,
-        )
-        shares[owner].append(name)
-    return shares

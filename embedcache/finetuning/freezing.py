@@ -1,17 +1,19 @@
 """Which parameters a training moves: a function of the names alone, the same at every step.
 
 A model is a sequence of blocks from the input to the output, then the head. A block is
-known by the names of its modules; a parameter that no block names belongs to the first,
-which is trained only where all are.
+known by the names of its parameters; one that no block names belongs to the first, which
+is trained only where all are.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Self
 
 from torch import nn
 
+from embedcache.backbones.blocks import blocks
 from embedcache.errors import UsageError
 
 __all__ = ["ALL", "TAIL", "Freezing", "freeze", "set_modes", "unfrozen_blocks"]
@@ -54,35 +56,36 @@ class Freezing:
     """Which parameters are trained, and how far each is from the output.
 
     Attributes:
-        blocks: Prefixes of the parameters' names, by block, from the input to the output.
+        blocks: Names of the parameters, by block, from the input to the output.
         trained: Blocks that are trained, counted from the output.
         head: Prefix of the head's parameters.
     """
 
     blocks: tuple[tuple[str, ...], ...]
     trained: int
-    head: str = "head"
+    head: str = "head."
+
+    @classmethod
+    def of(cls, tower: nn.Module, trained: int) -> Self:
+        """Of a classifier that has the backbone as its `tower`.
+
+        Args:
+            tower: The backbone.
+            trained: Of its blocks, counted from the output.
+        """
+        names = (block.parameter_names for block in blocks(tower))
+        return cls(tuple(tuple(f"tower.{name}" for name in own) for own in names), trained)
 
     def depth(self, name: str) -> int:
         """Blocks between a parameter and the output: 0 in the head, 1 in the last block."""
-        if _within(name, self.head):
+        if name.startswith(self.head):
             return 0
-        found = [
-            (len(prefix), number)
-            for number, prefixes in enumerate(self.blocks)
-            for prefix in prefixes
-            if _within(name, prefix)
-        ]
-        # The longest prefix is the one that means it: `stages` and `stages.3` may both fit.
-        return len(self.blocks) - max(found, default=(0, 0))[1]
+        found = (number for number, names in enumerate(self.blocks) if name in names)
+        return len(self.blocks) - next(found, 0)
 
     def is_trained(self, name: str) -> bool:
         """Whether a parameter moves."""
         return self.depth(name) <= self.trained
-
-
-def _within(name: str, prefix: str) -> bool:
-    return name == prefix or name.startswith(f"{prefix}.")
 
 
 def freeze(model: nn.Module, freezing: Freezing) -> dict[str, nn.Parameter]:

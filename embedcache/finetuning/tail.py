@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from embedcache.backbones.splitting import blocks, run, sections_from
+from embedcache.backbones.blocks import blocks
+from embedcache.backbones.splitting import run, sections_from
 from embedcache.finetuning.freezing import Freezing
 from embedcache.heads.forms.linear import Linear
 
@@ -58,7 +59,5 @@ def tail_freezing(tower: nn.Module, boundary: str) -> Freezing:
         tower: As in `Tail`.
         boundary: As in `Tail`.
     """
-    known = blocks(tower)
-    first = [block.name for block in known].index(boundary)
-    names = tuple(tuple(f"tower.{name}" for name in block.parameter_names) for block in known)
-    return Freezing(names, len(known) - first)
+    names = [block.name for block in blocks(tower)]
+    return Freezing.of(tower, len(names) - names.index(boundary))

@@ -70,7 +70,7 @@ def make_pilot(
 
 
 def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observer) -> PilotResult:
-    from embedcache.backbones.families import family
+    from embedcache.backbones.blocks import family
     from embedcache.finetuning.activation_batches import ActivationBatches
     from embedcache.finetuning.cost import measure_step
     from embedcache.finetuning.recipe import recipe_for

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import BackboneRequest
+from embedcache.backbones.blocks import blocks, family
 from embedcache.backbones.load import build_architecture, find_device
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.splits import FOLDS
-from embedcache.finetuning.blocks import block_names, family
 from embedcache.finetuning.classifier import Classifier
 from embedcache.finetuning.freezing import Freezing, unfrozen_blocks
 from embedcache.finetuning.images import Images, InOrder
@@ -116,11 +116,9 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
     weights = _class_weights(labels[train]) if options.class_weights else np.ones(len(train))
     validating = images(validation, np.ones(len(validation), np.float32))
     architecture = build_architecture(BackboneRequest.from_json(cache.meta.request))
-    blocks = block_names(architecture.module)
-    trained = unfrozen_blocks(options.unfreeze, len(blocks), -(-len(blocks) // _TAIL))
-    freezing = Freezing(
-        tuple(tuple(f"tower.{prefix}" for prefix in block) for block in blocks), trained
-    )
+    count = len(blocks(architecture.module))
+    trained = unfrozen_blocks(options.unfreeze, count, -(-count // _TAIL))
+    freezing = Freezing.of(architecture.module, trained)
     kind = family(architecture.module)
     classifier = Classifier(architecture.module, preprocessing, start.head)
     classifier.eval().to(find_device(options.device))

@@ -18,8 +18,8 @@ from torchvision.models.convnext import CNBlockConfig, ConvNeXt
 from torchvision.models.efficientnet import EfficientNet, MBConvConfig
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from embedcache.backbones.families import family
-from embedcache.backbones.splitting import blocks, boundaries, split_at, tensors_of
+from embedcache.backbones.blocks import blocks, family
+from embedcache.backbones.splitting import boundaries, split_at, tensors_of
 from embedcache.errors import BackboneError
 
 

@@ -14,7 +14,8 @@ from builders import IDENTITY, meta, tables
 from small_models import randomise
 from torch import Tensor, nn
 
-from embedcache.backbones.splitting import blocks, split_at
+from embedcache.backbones.blocks import blocks
+from embedcache.backbones.splitting import split_at
 from embedcache.finetuning.activation_batches import ActivationBatches, Activations
 from embedcache.finetuning.batches import Batch
 from embedcache.finetuning.recipe import recipe_for
