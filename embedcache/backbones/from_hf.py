@@ -25,7 +25,7 @@ from embedcache.backbones.transforms import scale_to
 from embedcache.backbones.weights import read_weights, weights_digest
 from embedcache.errors import BackboneError, MissingExtraError
 
-__all__ = ["build", "is_local", "known_names", "sketch"]
+__all__ = ["beside_weights", "build", "is_local", "known_names", "sketch"]
 
 _CONFIG, _PROCESSOR = "config.json", "preprocessor_config.json"
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
@@ -109,6 +109,15 @@ def sketch(name: BackboneName) -> Sketch:
         module = _Pooled(_transformers().AutoModel.from_config(config), config, None)
     module.eval().settle(preprocessing.image_size, str(name))
     return Sketch(module, preprocessing, "")
+
+
+def beside_weights(name: BackboneName, weights: Path | None) -> tuple[Path, ...]:
+    """What `build` reads besides the weights, and looks for next to them first.
+
+    Raises:
+        WeightsUnavailableError: A file is not here and cannot be fetched.
+    """
+    return tuple(_file(name, weights, (file,)) for file in (_CONFIG, _PROCESSOR))
 
 
 class _Pooled(nn.Module):

@@ -21,7 +21,7 @@ from embedcache.backbones.hush import hushed
 from embedcache.backbones.names import BackboneName, unknown_model, unknown_weights
 from embedcache.backbones.published import find_hub_file, find_url_file, hub_file, url_file
 from embedcache.backbones.transforms import read_transform
-from embedcache.backbones.weights import load_tower, read_weights, weights_digest
+from embedcache.backbones.weights import load_tower, read_weights, tower_mismatch, weights_digest
 from embedcache.errors import BackboneError
 
 __all__ = [
@@ -85,10 +85,12 @@ def build(name: BackboneName, request: BackboneRequest) -> Architecture:
     model, tag = resolve_quickgelu(name, needs_tag=request.weights is None)
     config = published_config(model, tag) if tag else {}
     state, file = read_weights(request.weights or fetch(config))
-    tower = image_tower(model, state, where=file.path)
+    size = request.image_size
+    sized = None if size is None else _sized(model, state, size)
+    tower = sized or image_tower(model, state, where=file.path)
     digest = weights_digest(tower)  # before resampling, whose rounding depends on the machine
-    if request.image_size is not None:
-        tower = _resize(model, tower, request.image_size)
+    if size is not None and sized is None:
+        tower = _resize(model, tower, size)
     return Architecture(
         name=f"open_clip/{model}" + (f":{tag}" if tag else ""),
         source="open_clip",
@@ -160,10 +162,27 @@ def image_tower(model: str, state: Mapping[str, Tensor], *, where: object) -> nn
 
     whole = _create(model)
     state = open_clip.factory.convert_state_dict(whole, dict(state))
-    if any(key.startswith(PREFIX) for key in state):
-        state = {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
-    load_tower(whole.visual, state, where=where)
+    load_tower(whole.visual, _of_image_tower(state), where=where)
     return _only_embedding(whole.visual)
+
+
+def _of_image_tower(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    if any(key.startswith(PREFIX) for key in state):
+        return {k.removeprefix(PREFIX): v for k, v in state.items() if k.startswith(PREFIX)}
+    return state
+
+
+def _sized(model: str, state: Mapping[str, Tensor], image_size: int) -> nn.Module | None:
+    """The tower for another image size, if the tensors were saved at that size; else None."""
+    try:
+        tower = _create(model, force_image_size=image_size).visual
+    except _REFUSALS:
+        return None
+    state = _of_image_tower(state)
+    if tower_mismatch(tower, state) is not None:
+        return None
+    load_tower(tower, state, where=model)
+    return _only_embedding(tower)
 
 
 def _resize(model: str, tower: Any, image_size: int) -> nn.Module:

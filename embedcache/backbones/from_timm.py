@@ -21,7 +21,13 @@ from embedcache.backbones.published import (
     torch_hub_dir,
     url_file,
 )
-from embedcache.backbones.timm_towers import create_tower, pool_tower, resize_tower, tagged
+from embedcache.backbones.timm_towers import (
+    create_tower,
+    pool_tower,
+    resize_tower,
+    sized_tower,
+    tagged,
+)
 from embedcache.backbones.transforms import read_transform
 from embedcache.backbones.weight_file import WeightFile
 from embedcache.backbones.weights import read_weights, weights_digest
@@ -98,11 +104,13 @@ def assemble(
     Raises:
         BackboneError: The tensors do not fit, or an option does not exist.
     """
-    tower = create_tower(config, state, file.path)
+    size = request.image_size
+    sized = None if size is None else sized_tower(config, state, size)
+    tower = sized or create_tower(config, state, file.path)
     # Before resampling, whose rounding depends on the machine.
     digest = weights_digest(tower)
-    if request.image_size is not None:
-        tower = resize_tower(config, tower, request.image_size)
+    if size is not None and sized is None:
+        tower = resize_tower(config, tower, size)
     pooling = pool_tower(tower, request.pooling)
     return Architecture(
         name=name,

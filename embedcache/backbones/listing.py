@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from embedcache.backbones.architecture import Sketch
-from embedcache.backbones.names import SOURCES, parse_name, resolve
+from embedcache.backbones.names import SOURCES, TUNED, parse_name, resolve
 from embedcache.errors import BackboneError, MissingExtraError
 
 __all__ = ["RECOMMENDED", "BackboneRow", "list_backbones", "search_names"]
@@ -58,7 +58,7 @@ def search_names(text: str = "") -> list[str]:
     words = text.lower().split()
     if not words:
         return list(RECOMMENDED)
-    names = (name for source in SOURCES for name in resolve(source, "known_names")())
+    names = (name for source in (*SOURCES, TUNED) for name in resolve(source, "known_names")())
     return [name for name in names if all(word in name.lower() for word in words)]
 
 

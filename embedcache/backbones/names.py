@@ -1,4 +1,7 @@
-"""Parse backbone names, `SOURCE/MODEL[:TAG]`, and know which module answers for each source."""
+"""Parse backbone names, and know which module answers for each source.
+
+A name is `SOURCE/MODEL[:TAG]`, or `tuned:RUN` for the backbone that a fine-tuning shipped.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,15 @@ from typing import Any
 
 from embedcache.errors import BackboneError
 
-__all__ = ["SOURCES", "BackboneName", "parse_name", "resolve", "unknown_model", "unknown_weights"]
+__all__ = [
+    "SOURCES",
+    "TUNED",
+    "BackboneName",
+    "parse_name",
+    "resolve",
+    "unknown_model",
+    "unknown_weights",
+]
 
 SOURCES = {
     "bundled": "embedcache.backbones.from_bundled",
@@ -21,9 +32,10 @@ SOURCES = {
 }
 """Modules by source; each has `build` and `known_names`, and loads its library only on use."""
 
-_PLANNED = {
-    "tuned": "give the tuned weights as --weights FILE with the architecture's own name",
-}
+TUNED = "tuned"
+"""The source of fine-tuned backbones: `tuned:RUN`, by the name or the folder of a run."""
+
+_MODULES = {**SOURCES, TUNED: "embedcache.backbones.from_tuned"}
 
 _EXAMPLE = "timm/resnet50.a1_in1k"
 
@@ -33,8 +45,8 @@ class BackboneName:
     """A parsed name.
 
     Attributes:
-        source: A key of `SOURCES`.
-        model: Name of the architecture within the source.
+        source: A key of `SOURCES`, or `TUNED`.
+        model: Name of the architecture within the source; of `TUNED` the run.
         tag: Name of the weights, `None` for the default ones.
     """
 
@@ -43,6 +55,8 @@ class BackboneName:
     tag: str | None = None
 
     def __str__(self) -> str:
+        if self.source == TUNED:
+            return f"{TUNED}:{self.model}"
         return f"{self.source}/{self.model}" + (f":{self.tag}" if self.tag else "")
 
 
@@ -52,11 +66,11 @@ def parse_name(name: str) -> BackboneName:
     Raises:
         BackboneError: No such source, or not of the form `SOURCE/MODEL[:TAG]`.
     """
-    for planned, advice in _PLANNED.items():
-        if name.startswith((f"{planned}/", f"{planned}:")):
-            raise BackboneError(
-                f"{planned} backbones are not available in this version", got=name, hint=advice
-            )
+    if name.startswith(f"{TUNED}:"):
+        run = name.removeprefix(f"{TUNED}:")
+        if not run:
+            raise BackboneError("incomplete backbone name", got=name, expected=f"{TUNED}:runs/NAME")
+        return BackboneName(TUNED, run)
     source, slash, rest = name.partition("/")
     model, colon, tag = rest.partition(":")
     if not slash:
@@ -65,6 +79,10 @@ def parse_name(name: str) -> BackboneName:
             got=name,
             expected=f"SOURCE/MODEL[:TAG] with SOURCE one of {', '.join(SOURCES)}",
             hint=f"embedcache backbones --search {name or 'TEXT'}",
+        )
+    if source == TUNED:
+        raise BackboneError(
+            "a tuned backbone is named with a colon", got=name, expected=f"{TUNED}:{rest}"
         )
     if source not in SOURCES:
         near = difflib.get_close_matches(source, SOURCES, n=1)
@@ -83,7 +101,7 @@ def parse_name(name: str) -> BackboneName:
 
 def resolve(source: str, attribute: str) -> Callable[..., Any]:
     """The function `attribute` of the module that answers for a source."""
-    function: Callable[..., Any] = getattr(importlib.import_module(SOURCES[source]), attribute)
+    function: Callable[..., Any] = getattr(importlib.import_module(_MODULES[source]), attribute)
     return function
 
 

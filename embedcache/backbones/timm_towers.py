@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from embedcache.backbones.weights import load_tower, tower_mismatch
 from embedcache.errors import BackboneError
 
-__all__ = ["POOLINGS", "create_tower", "pool_tower", "resize_tower", "tagged"]
+__all__ = [
+    "POOLINGS",
+    "create_tower",
+    "pool_tower",
+    "resize_tower",
+    "sized_tower",
+    "tagged",
+]
 
 POOLINGS = {"avg": "avg", "max": "max", "avgmax": "avgmax", "cls": "token"}
 """Our names of poolings, and timm's."""
@@ -50,6 +57,21 @@ def create_tower(config: Any, state: Mapping[str, Tensor], path: Path) -> nn.Mod
             )
         state = converted
     load_tower(tower, state, where=path, classifier=classifier)
+    return tower
+
+
+def sized_tower(config: Any, state: Mapping[str, Tensor], image_size: int) -> nn.Module | None:
+    """The tower for another image size, if the tensors were saved at that size; else None."""
+    if not config.fixed_input_size:
+        return None
+    try:
+        tower = _create(config, num_classes=0, img_size=image_size)
+    except _REFUSALS:
+        return None
+    classifier = _classifier(config)
+    if tower_mismatch(tower, state, classifier) is not None:
+        return None
+    load_tower(tower, state, where=tagged(config), classifier=classifier)
     return tower
 
 

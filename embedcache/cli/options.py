@@ -104,7 +104,7 @@ backbone_options = _all(
         metavar="NAME",
         default=DEFAULT_BACKBONE,
         show_default=True,
-        help="SOURCE/MODEL[:WEIGHTS]; `embedcache backbones` lists names.",
+        help="SOURCE/MODEL[:WEIGHTS], or tuned:RUN; `embedcache backbones` lists names.",
     ),
     click.option(
         "--weights",

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embedcache.backbones.base import Backbone, BackboneRequest
+from embedcache.backbones.tuned_folder import settled
 from embedcache.errors import StorageError
 from embedcache.records.backbone import BackboneSpec
 
@@ -37,7 +38,7 @@ class BackboneSource:
         batch_size: int | None = None,
         compile: bool = False,  # noqa: A002  # torch's own word for it
     ) -> None:
-        self._request = backbone if isinstance(backbone, BackboneRequest) else None
+        self._request = settled(backbone) if isinstance(backbone, BackboneRequest) else None
         self._backbone = None if isinstance(backbone, BackboneRequest) else backbone
         self._index_dir = index_dir
         self._device = device

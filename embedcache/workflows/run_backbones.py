@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from embedcache.backbones.base import Backbone, BackboneRequest
+from embedcache.backbones.tuned_folder import settled
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.source import BackboneSource
@@ -115,14 +116,14 @@ def embed_images(
 def _entries(run: Path) -> list[tuple[BackboneRequest, GoldenClaim]]:
     try:
         entries = json.loads(read_regular(run / CONFIG, _LARGEST_CONFIG))["backbones"]
-        return [(_request(entry), GoldenClaim.from_json(entry["golden"])) for entry in entries]
+        return [(_request(entry, run), GoldenClaim.from_json(entry["golden"])) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise _no_backbone(run, error) from error
 
 
-def _request(entry: Any) -> Any:
+def _request(entry: Any, run: Path) -> Any:
     """The request, or what is empty for a backbone that was made in memory."""
-    return entry["request"] and BackboneRequest.from_json(entry["request"])
+    return entry["request"] and settled(BackboneRequest.from_json(entry["request"]), beside=run)
 
 
 def _no_backbone(run: Path, got: object) -> CacheInvalidError:

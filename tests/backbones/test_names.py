@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedcache.backbones.names import SOURCES, BackboneName, parse_name, resolve
+from embedcache.backbones.names import SOURCES, TUNED, BackboneName, parse_name, resolve
 from embedcache.errors import BackboneError
 
 WORD = st.text(st.characters(codec="ascii", categories=["L", "N"], include_characters="_-."))
@@ -22,11 +22,18 @@ def test_round_trip(source: str, model: str, tag: str | None) -> None:
     assert parse_name(str(name)) == name
 
 
+@pytest.mark.parametrize("run", ["mine", "runs/mine", "/a folder/with:colons/mine"])
+def test_a_tuned_backbone(run: str) -> None:
+    """Whatever follows the colon is the run, by its name or folder."""
+    assert parse_name(f"tuned:{run}") == BackboneName(TUNED, run)
+    assert str(BackboneName(TUNED, run)) == f"tuned:{run}"
+
+
 @given(st.text())
 def test_any_text(text: str) -> None:
     """Any text is a name or a clear error, never another exception."""
     try:
-        assert parse_name(text).source in SOURCES
+        assert parse_name(text).source in {*SOURCES, TUNED}
     except BackboneError as error:
         assert error.exit_code == 2  # noqa: PT017  # some texts are names, others are not
 
@@ -40,7 +47,8 @@ def test_any_text(text: str) -> None:
         ("xyz/resnet50", "bundled, torchvision, timm, open_clip"),
         ("timm/", "incomplete"),
         ("torchvision/resnet50:", "incomplete"),
-        ("tuned:runs/mine", "not available in this version"),
+        ("tuned:", "incomplete"),
+        ("tuned/mine", "tuned:mine"),
     ],
 )
 def test_wrong_names(text: str, words: str) -> None:
