@@ -55,12 +55,17 @@ class Classifier(nn.Module):
         weights = self.head.weight.detach().cpu().double().numpy()
         return Linear(weights, self.head.bias.detach().cpu().double().numpy())
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to (B, K) float32."""
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, D)."""
         planes = pixels.permute(0, 3, 1, 2)  # in memory still channels last
         if not self._is_channels_last:
             planes = planes.contiguous()
-        features = self.tower(planes.float().div_(255).sub_(self.mean).div_(self.std))
+        features: Tensor = self.tower(planes.float().div_(255).sub_(self.mean).div_(self.std))
+        return features
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, K) float32."""
+        features = self.features(pixels)
         # bfloat16 keeps three digits: too few for logits, and the head costs next to nothing.
         with torch.autocast(pixels.device.type, enabled=False):
             logits: Tensor = self.head(features.float())

@@ -20,6 +20,7 @@ from embedcache.storage.publish import (
 )
 
 __all__ = [
+    "BACKBONE",
     "CONFIG",
     "DECISION",
     "DECISION_PAGE",
@@ -54,6 +55,7 @@ DECISION = "decision.json"
 DECISION_PAGE = "decision.html"
 DOUBTS = "doubts.csv"
 FINETUNE = "finetune.json"
+BACKBONE = "backbone"
 TUNED = "tuned.safetensors"
 TUNED_ROWS = "tuned-rows.safetensors"
 
@@ -78,12 +80,26 @@ def new_run_name(root: Path, dataset: str, backbone_slug: str, model: str) -> st
 
 
 def publish_run(
-    root: Path, dataset: str, backbone_slug: str, model: str, write: Callable[[Path], None]
+    root: Path,
+    dataset: str,
+    backbone_slug: str,
+    model: str,
+    write: Callable[[Path], None],
+    write_named: Callable[[Path, str], None] | None = None,
 ) -> Path:
     """Create a run that appears whole, or not at all.
 
     `write` fills a temporary folder, which is synced and renamed. Who loses a
     race for a name takes the next number.
+
+    Args:
+        root: The runs folder.
+        dataset: Of the run's name, like the next two.
+        backbone_slug: Likewise.
+        model: Likewise.
+        write: Fills the folder.
+        write_named: Then adds to it what holds the name that the run is about to get; it is called
+            again where that name was lost.
 
     Returns:
         The run's folder.
@@ -97,10 +113,13 @@ def publish_run(
         with storage_errors(temporary):
             temporary.mkdir()
             write(temporary)
-            for path in temporary.iterdir():
-                _fsync_file(path)
-        fsync_dir(temporary)
-        target = _claim(temporary, root, dataset, backbone_slug, model)
+        while True:
+            target = root / new_run_name(root, dataset, backbone_slug, model)
+            if write_named is not None:
+                write_named(temporary, target.name)
+            _fsync_tree(temporary)
+            if _claimed(temporary, target):
+                break
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -108,18 +127,28 @@ def publish_run(
     return target
 
 
-def _claim(temporary: Path, root: Path, dataset: str, backbone_slug: str, model: str) -> Path:
-    while True:
-        target = root / new_run_name(root, dataset, backbone_slug, model)
-        with storage_errors(target):
-            try:
-                # Renaming a folder onto another one fails unless that is empty: no run is.
-                os.rename(temporary, target)
-            except OSError as error:
-                if error.errno not in _TAKEN:
-                    raise
-            else:
-                return target
+def _claimed(temporary: Path, target: Path) -> bool:
+    """Rename a folder, unless the name is taken."""
+    with storage_errors(target):
+        try:
+            # Renaming a folder onto another one fails unless that is empty: no run is.
+            os.rename(temporary, target)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            return False
+    return True
+
+
+def _fsync_tree(folder: Path) -> None:
+    """Make the files in a folder, and in the folders in it, survive a power loss."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            _fsync_tree(path)
+        else:
+            with storage_errors(path):
+                _fsync_file(path)
+    fsync_dir(folder)
 
 
 def _fsync_file(path: Path) -> None:

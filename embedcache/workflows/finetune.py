@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from embedcache.backbones.tuned_folder import seen_bytes
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.records import NotesOnly
 from embedcache.finetuning.rates import restore
@@ -32,14 +34,21 @@ from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
+from embedcache.workflows.tuned_run import MODEL, Shipment, ship
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
-from embedcache.workflows.tuning_gate import find_test_rows, foresee, go_back, open_gate
-from embedcache.workflows.tuning_material import Material, gather, trained_rows
+from embedcache.workflows.tuning_gate import (
+    Opened,
+    TestRows,
+    find_test_rows,
+    foresee,
+    go_back,
+    open_gate,
+)
+from embedcache.workflows.tuning_material import Material, gather, rows_seen
 from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
 
 __all__ = ["Finetuned", "finetune"]
 
-_MODEL = "finetune"
 _LARGEST = 64 << 20
 
 
@@ -108,31 +117,54 @@ def finetune(
         notify("the run has no test rows: without them nothing can pass the gate")
     else:
         notify(foresee(test, runs, fingerprint))
-    work = runs / f".{_MODEL}-{fingerprint[:12]}.work"
+    work = runs / f".{MODEL}-{fingerprint[:12]}.work"
     if not force and not work.exists():
         _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
         session = Tuning(material, options, work, notify=notify, on_step=on_step)
         tuned = session.run()
         swept = go_back(material, tuned, session.workers)
-        gate = None
+        opened = None
         if swept.alpha and test is not None:
-            gate = open_gate(test, runs, tuning, material, session.workers, fingerprint)
+            opened = open_gate(test, runs, tuning, material, session.workers, fingerprint)
         if not swept.alpha:  # the frozen weights are no news; what was tried is evidence
             restore(material.classifier, tuned.trained.final)
         record = _record(tuning, material, options, tuned, fingerprint)
-        record = replace(record, sweep=swept, gate=gate)
-
-        def write(folder: Path) -> None:
-            write_atomic(folder / TUNED, _weights(material))
-            write_atomic(folder / TUNED_ROWS, trained_rows(material))
-            write_atomic(folder / CONFIG, _config(tuning, options))
-            write_atomic(folder / FINETUNE, dump_record(record))
-
-        backbone = slug(tuning.head.backbone)
-        path = publish_run(runs, tuning.head.dataset, backbone, _MODEL, write)
+        record = replace(record, sweep=swept, gate=opened.gate if opened else None)
+        path = _publish(runs, tuning, material, options, record, test, opened)
         session.forget()
     return Finetuned(path, record)
+
+
+def _publish(
+    runs: Path,
+    tuning: TuningRows,
+    material: Material,
+    options: FinetuneOptions,
+    record: FinetuneRecord,
+    test: TestRows | None,
+    opened: Opened | None,
+) -> Path:
+    """The folder of the training: a run like any other if the gate let it pass, else evidence."""
+    shipments: list[Shipment] = []
+
+    def write(folder: Path) -> None:
+        if test is not None and opened is not None and opened.gate.ships:
+            rows = test.images.digests, test.group, opened.probabilities
+            shipments.append(ship(folder, tuning, material, *rows))
+        else:
+            write_atomic(folder / TUNED, _weights(material))
+        write_atomic(folder / TUNED_ROWS, seen_bytes(rows_seen(material)))
+        backbones = shipments[0].backbones if shipments else None
+        write_atomic(folder / CONFIG, _config(tuning, options, backbones))
+        write_atomic(folder / FINETUNE, dump_record(record))
+
+    def write_named(folder: Path, name: str) -> None:
+        for shipment in shipments:
+            shipment.write_head(folder, name)
+
+    backbone = slug(tuning.head.backbone)
+    return publish_run(runs, tuning.head.dataset, backbone, MODEL, write, write_named)
 
 
 def _silent(_text: str) -> None:
@@ -234,11 +266,15 @@ def _weights(material: Material) -> bytes:
     return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
 
 
-def _config(tuning: TuningRows, options: FinetuneOptions) -> bytes:
+def _config(
+    tuning: TuningRows, options: FinetuneOptions, backbones: list[dict[str, Any]] | None
+) -> bytes:
     source = None if options.source is None else str(options.source.absolute())
-    value = {
-        "cache": str(tuning.cache.path),
+    value: dict[str, Any] = {
+        "caches": [str(tuning.cache.path)],
         "run": str(tuning.run),
         "finetune": {**asdict(options), "source": source},
     }
+    if backbones is not None:
+        value["backbones"] = backbones
     return json.dumps(value, indent=1).encode()

@@ -1,6 +1,6 @@
 """Put a tuned backbone to the gate: the run's test rows, which the training has not read.
 
-T is the number of test rows.
+T is the number of test rows, K of classes.
 """
 
 from __future__ import annotations
@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from embedcache.evaluation.splits import SIDE_TEST
 from embedcache.evaluation.units import row_units
+from embedcache.finetuning.classifier import Classifier
 from embedcache.finetuning.gate import Gate, gate_level, gate_power, judge_change
 from embedcache.finetuning.images import Images, InOrder
 from embedcache.finetuning.interpolation import Sweep, sweep
 from embedcache.finetuning.judging import logits_of
 from embedcache.finetuning.locate import locate
 from embedcache.heads.judged import JudgedRows
+from embedcache.heads.logreg import softmax
 from embedcache.heads.rows import RunRows
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.runs.ledger import next_gate, record_gate
@@ -28,7 +31,7 @@ from embedcache.workflows.tuning import Tuned
 from embedcache.workflows.tuning_material import Material
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["TestRows", "find_test_rows", "foresee", "go_back", "open_gate"]
+__all__ = ["Opened", "TestRows", "find_test_rows", "foresee", "go_back", "open_gate"]
 
 _AT_ONCE = 16  # images, as on the validation rows
 _GAIN, _DISCORDANCE = 0.04, 0.12
@@ -50,6 +53,35 @@ class TestRows:
     key: str
     images: Images
     group: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What the test rows say.
+
+    Attributes:
+        gate: Whether the tuned model ships.
+        probabilities: (T, K) float64 of the tuned model, rows as in `TestRows`.
+    """
+
+    gate: Gate
+    probabilities: NDArray[np.float64]
+
+
+class _AsShipped(nn.Module):
+    """Features rounded as in a cache before the head sees them: as `predict` computes them."""
+
+    def __init__(self, classifier: Classifier, stored: str) -> None:
+        super().__init__()
+        self._classifier = classifier
+        self._stored = getattr(torch, stored)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, K) float32."""
+        features = self._classifier.features(pixels).float().to(self._stored).float()
+        with torch.autocast(pixels.device.type, enabled=False):
+            logits: Tensor = self._classifier.head(features)
+        return logits
 
 
 def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
@@ -123,7 +155,7 @@ def go_back(material: Material, tuned: Tuned, workers: int) -> Sweep:
 
 def open_gate(
     test: TestRows, root: Path, tuning: TuningRows, material: Material, workers: int, change: str
-) -> Gate:
+) -> Opened:
     """Read the test rows, and judge the tuned model against the run's own head.
 
     Args:
@@ -140,9 +172,12 @@ def open_gate(
     """
     number = record_gate(root, test.key, change)
     rows = InOrder(test.images, _AT_ONCE)
-    logits = logits_of(material.classifier, rows, material.precision, workers)
+    model = _AsShipped(material.classifier, tuning.cache.identity.stored_dtype)
+    logits = logits_of(model, rows, material.precision, workers)
     judged = JudgedRows.load(tuning.run)
     digests = np.ascontiguousarray(test.images.digests).view("V32").ravel()
     place = np.searchsorted(judged.digest, digests)
     answers = np.array(tuning.head.classes)[logits.argmax(axis=1)]
-    return judge_change(judged.hit[place], answers == judged.label[place], test.group, number)
+    hit = answers == judged.label[place]
+    gate = judge_change(judged.hit[place], hit, test.group, number)
+    return Opened(gate, softmax(logits.astype(np.float64)))

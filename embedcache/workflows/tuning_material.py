@@ -28,13 +28,13 @@ from embedcache.finetuning.start import Start, set_validation_aside, starting_he
 from embedcache.heads.features import Features
 from embedcache.heads.leaderboard import choose
 from embedcache.heads.model import Training
-from embedcache.heads.tensors import tensor_bytes
 from embedcache.inputs.preprocess import Preprocessing
+from embedcache.records.seen import TRAINED, VALIDATED, SeenRows
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.repair import check_identity, source_of
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["Material", "gather", "trained_rows"]
+__all__ = ["Material", "gather", "rows_seen"]
 
 _COMPARED = 32
 """Images of the parity check."""
@@ -142,12 +142,11 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
     )
 
 
-def trained_rows(material: Material) -> bytes:
-    """Digests of all rows that the training has seen, and which were for validation."""
+def rows_seen(material: Material) -> SeenRows:
+    """All images that the training has seen, and which were for validation."""
     train, validation = material.train.digests, material.validation.digests
-    is_validation = np.repeat([0, 1], [len(train), len(validation)]).astype(np.uint8)
-    tensors = {"digest": np.concatenate([train, validation]), "validation": is_validation}
-    return tensor_bytes(tensors, {})
+    part = np.repeat([TRAINED, VALIDATED], [len(train), len(validation)]).astype(np.uint8)
+    return SeenRows(np.concatenate([train, validation]), part)
 
 
 def _strength(
