@@ -12,7 +12,7 @@ def test_it_trains_and_says_so(shop: Shop, cli: Command) -> None:
     """Text on standard output, notes on standard error; as JSON one object."""
     run = shop.run.name
     done = cli.well("finetune", *_QUICK)
-    assert "fine-tuned bundled/efficientnet_lite0: 1 of 8 blocks" in done.out
+    assert "fine-tuned bundled/efficientnet_lite0: 1 of 17 blocks" in done.out
     assert "cost: about" in done.err
     assert max(map(len, done.out.splitlines()[:-1])) <= 80
     again = cli.well("finetune", run, *_QUICK, "--json")
@@ -31,4 +31,4 @@ def test_a_part_that_is_none(shop: Shop, cli: Command) -> None:
     """Exit code 2, with what there is."""
     done = cli("finetune", "--unfreeze", "last-99")
     assert done.code == 2
-    assert "last-1 to last-8" in done.err
+    assert "last-1 to last-17" in done.err
