@@ -120,11 +120,13 @@ def evaluate(
     scarce = [
         which for which in np.unique(labels) if len(np.unique(units[labels == which])) < MIN_UNITS
     ]
-    intervals: list[Interval | None]
-    if scarce:
-        intervals = [None] * (len(values) + len(classes))
-    else:
+    intervals: list[Interval | None] = [None] * (len(values) + len(classes))
+    if int(units.max()) + 1 >= MIN_UNITS:
         intervals = bootstrap(scorer.all, labels, group, seed=seed)
+    if scarce:
+        # How a class of few rows varies is not known, nor what averages or ranks it with others.
+        for at in (*_by_class(scorer.names), *(len(values) + which for which in scarce)):
+            intervals[at] = None
     intervals[0] = share_interval(labels == predicted, group)
     scores = tuple(
         Score(name, _defined(value), interval, _defined(reference))
@@ -211,13 +213,18 @@ def _class_scores(
     return tuple(table)
 
 
+def _by_class(names: list[str]) -> list[int]:
+    """Places of the scores in which a class of few rows counts as much as any."""
+    return [at for at, name in enumerate(names) if name not in ("accuracy", "log-loss")]
+
+
 def _notes(scarce: list[int], classes: tuple[str, ...], grouped: bool) -> tuple[str, ...]:  # noqa: FBT001  # private, one caller
     if not scarce:
         return ()
     what = "groups" if grouped else "rows"
     names = ", ".join(classes[which] for which in scarce[:3])
     more = f" and {len(scarce) - 3} more" if len(scarce) > 3 else ""
-    note = f"no intervals but for shares of rows: fewer than {MIN_UNITS} judged {what} of "
+    note = f"no intervals for means over classes: fewer than {MIN_UNITS} judged {what} of "
     return (note + names + more,)
 
 

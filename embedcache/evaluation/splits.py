@@ -139,13 +139,13 @@ def choose_protocol(
     own = given_test(split)
     if own is not None:
         name = "test" if (split == SPLITS.index("test")).any() else "validation"
-        reason = f"the source sets {own.sum()} {name} rows aside"
+        reason = f"the source sets {own.sum():,} {name} rows aside"
         return Protocol("hold-out", "given", reason, _sides(own))
     test = hash_test(digests, group, groups)
     against = _against_hash(labels, test)
     if against is None:
         by = "their group" if (group >= 0).any() else "their bytes"
-        reason = f"{test.sum()} of {len(test)} rows set aside by a hash of {by}"
+        reason = f"{test.sum():,} of {len(test):,} rows set aside by a hash of {by}"
         return Protocol("hold-out", "hash", reason, _sides(test))
     folds = stratified_folds(strata(labels), group, FOLDS, seed)
     units = int(row_units(group).max(initial=-1)) + 1
@@ -163,7 +163,7 @@ def _against_hash(labels: NDArray[np.integer], test: NDArray[np.bool_]) -> str |
     expected = TEST_SHARE * len(labels)
     if expected < MIN_TEST_ROWS:
         return (
-            f"a fifth of {len(labels)} rows would be {expected:.0f} test rows, "
+            f"a fifth of {len(labels):,} rows would be {expected:.0f} test rows, "
             f"fewer than {MIN_TEST_ROWS}"
         )
     rows, test_rows = _sizes(labels), _sizes(labels, test)
@@ -172,7 +172,7 @@ def _against_hash(labels: NDArray[np.integer], test: NDArray[np.bool_]) -> str |
     if (test_rows == 0).any() or (test_rows == rows).any():
         return "a split by hash would leave one side without a class"
     if test.sum() < expected / 2 or test.sum() > 2 * expected:
-        return f"the groups are too large for a hash to set a fifth aside ({test.sum()} rows)"
+        return f"the groups are too large for a hash to set a fifth aside ({test.sum():,} rows)"
     return None
 
 

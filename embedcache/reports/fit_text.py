@@ -61,7 +61,7 @@ def _headline(report: FitReport) -> list[str]:
     value, baseline = _value(accuracy, accuracy.value), _value(accuracy, accuracy.baseline)
     majority = shorten(printable(evaluation.majority), 40)
     lines = [
-        f"accuracy {value} {_interval(accuracy)} (95 %, {evaluation.rows} {rows})",
+        f"accuracy {value} {_interval(accuracy)} (95 %, {evaluation.rows:,} {rows})",
         f"majority {baseline}, always '{majority}'",
     ]
     if report.split.folds:
@@ -139,7 +139,7 @@ def _data(report: FitReport, width: int) -> list[str]:
         if count
     ]
     left_out = ", ".join(parts) if parts else "none"
-    lines = _wrapped(f"rows left out, of {rows.total}: {left_out}", width)
+    lines = _wrapped(f"rows left out, of {rows.total:,}: {left_out}", width)
     for conflict in report.conflicts[:_MOST_LISTED]:
         pairs = ", ".join(
             f"{printable(name)} as {printable(label)}"

@@ -42,7 +42,7 @@ def how_lines(report: FitReport, width: int) -> list[str]:
     folds = "leaving out each" if selection.folds == rows else f"over {selection.folds} folds"
     lines += _wrapped(
         f"{described(selection.setting)}: {best} by {_METRIC_NAMES[selection.metric]} "
-        f"{folds} of {rows} training rows",
+        f"{folds} of {rows:,} training rows",
         width,
     )
     lines += _wrapped(class_weight_words(report), width)

@@ -59,8 +59,8 @@ def test_the_baseline_is_the_majority_of_the_training_rows() -> None:
     assert result.score("log-loss").baseline == pytest.approx(expected)
 
 
-def test_a_class_of_four_rows_has_no_interval() -> None:
-    """Fewer than five judged rows of a class: no interval but accuracy's, and a note."""
+def test_a_class_of_four_rows_takes_intervals_along() -> None:
+    """Fewer than five judged rows of a class: none of it and of means over classes, and a note."""
     labels, probabilities = answers(2, 200)
     labels = np.where(np.arange(200) < 4, 2, labels)
     probabilities = np.c_[probabilities, np.zeros(200)]
@@ -69,7 +69,13 @@ def test_a_class_of_four_rows_has_no_interval() -> None:
     )
     assert result.score("accuracy").interval is not None
     assert result.score("macro-F1").interval is None
-    assert result.score("log-loss").interval is None
+    assert result.score("balanced accuracy").interval is None
+    log_loss = result.score("log-loss")
+    assert log_loss.interval is not None
+    assert log_loss.value is not None
+    assert log_loss.interval.low < log_loss.value < log_loss.interval.high
+    assert result.classes[0].f1_interval is not None
+    assert result.classes[2].f1_interval is None
     assert result.classes[2].recall_interval is None
     assert result.classes[0].recall_interval is not None
     assert result.classes[2].recall == 0
