@@ -7,6 +7,7 @@ EmbedcacheError
 │   │   └── WeightsUnavailableError its weights are not on this machine
 │   ├── ConfigError                 a configuration file with unknown keys or wrong values
 │   ├── MissingExtraError           an optional dependency is not installed
+│   ├── BudgetError                 a budget of time or disk that does not suffice
 │   └── UnfittableError             data to which no head can be fitted
 ├── RejectedInputsError          3  inputs were rejected and the caller asked to stop
 │   └── InputRejectedError          one input has no row, and why
@@ -31,6 +32,7 @@ from typing import ClassVar
 
 __all__ = [
     "BackboneError",
+    "BudgetError",
     "CacheError",
     "CacheInvalidError",
     "ConfigError",
@@ -124,6 +126,10 @@ class MissingExtraError(UsageError):
     def __init__(self, what: str, *, extra: str) -> None:
         super().__init__(what, hint=f"pip install 'embedcache[{extra}]'")
         self.extra = extra
+
+
+class BudgetError(UsageError):
+    """A budget of time or disk that does not suffice for what was asked."""
 
 
 class UnfittableError(UsageError):

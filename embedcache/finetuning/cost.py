@@ -10,7 +10,7 @@ from statistics import median
 import torch
 from torch import nn
 
-from embedcache.errors import UsageError
+from embedcache.errors import BudgetError
 from embedcache.finetuning.batches import Batches
 from embedcache.finetuning.freezing import Freezing, freeze, set_modes
 from embedcache.finetuning.interpolation import ALPHAS
@@ -84,7 +84,7 @@ def fit_into(budget: float | None, recipe: Recipe, cost: Cost) -> Recipe:
         cost: What was measured.
 
     Raises:
-        UsageError: Not even the shortest sensible training fits.
+        BudgetError: Not even the shortest sensible training fits.
     """
     if budget is None or cost.seconds(recipe.steps) <= 60 * budget:
         return recipe
@@ -93,7 +93,7 @@ def fit_into(budget: float | None, recipe: Recipe, cost: Cost) -> Recipe:
     steps = int((60 * budget - overhead) / (cost.step * (1 + cost.trials / 4)))
     if steps < shortest:
         needed = cost.seconds(shortest) / 60
-        raise UsageError(
+        raise BudgetError(
             "the budget is too small for a training that could help",
             got=f"--budget {budget:g} minutes, {max(steps, 0)} steps of {cost.step:.2f} s",
             expected=f"{shortest} steps, about {needed:.1f} minutes",

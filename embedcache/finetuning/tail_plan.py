@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from embedcache.backbones.activations import Split
-from embedcache.errors import UsageError
+from embedcache.errors import BudgetError
 
 __all__ = ["FEWEST_STEPS", "TailPlan", "plan_tail", "steps_within"]
 
@@ -77,7 +77,7 @@ def plan_tail(
         seconds: For caching and training together.
 
     Raises:
-        UsageError: Not even the last block fits.
+        BudgetError: Not even the last block fits.
     """
     for views in _VIEWS:
         for split in splits:
@@ -90,7 +90,7 @@ def plan_tail(
     fitting = int(steps * (seconds - plan.caching) / plan.training)
     if plan.bytes > disk or fitting < FEWEST_STEPS:
         needed = plan.caching + plan.training * FEWEST_STEPS / steps
-        raise UsageError(
+        raise BudgetError(
             "the budget does not suffice to train the last block from cached activations",
             got=f"{seconds / 60:.1f} minutes and {disk:,} bytes of disk",
             expected=f"at least {needed / 60:.1f} minutes and {plan.bytes:,} bytes",
@@ -108,11 +108,11 @@ def steps_within(seconds: float, step: float, wanted: int) -> int:
         wanted: No more than this.
 
     Raises:
-        UsageError: Too few to say anything.
+        BudgetError: Too few to say anything.
     """
     fitting = int(min(wanted, seconds / step))
     if fitting < min(FEWEST_STEPS, wanted):
-        raise UsageError(
+        raise BudgetError(
             "the budget does not suffice to train from the cached activations",
             got=f"{max(fitting, 0)} steps of {1000 * step:.0f} ms in what is left of it",
             expected=f"at least {FEWEST_STEPS}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from embedcache.errors import UsageError
+from embedcache.errors import BudgetError
 from embedcache.extraction.records import Observer
 
 __all__ = ["Deadline", "Watched"]
@@ -35,13 +35,13 @@ class Deadline:
         """Go on only while there is time.
 
         Raises:
-            UsageError: There is none; it says what was done.
+            BudgetError: There is none; it says what was done.
         """
         if self.left <= 0:
-            raise UsageError(
+            raise BudgetError(
                 "the budget ran out",
-                got=f"{done} in {self._budget:g} minutes",
-                hint="raise --budget: activations that are cached are not computed again",
+                got=f"{done} in {self._budget:.3g} minutes",
+                hint="raise --budget: what is cached is not computed again",
             )
 
 
@@ -51,11 +51,13 @@ class Watched:
     Args:
         observer: Who else hears it.
         deadline: Of the work.
+        what: Is made of each image.
     """
 
-    def __init__(self, observer: Observer, deadline: Deadline) -> None:
+    def __init__(self, observer: Observer, deadline: Deadline, what: str = "activations") -> None:
         self._observer = observer
         self._deadline = deadline
+        self._what = what
 
     def note(self, text: str) -> None:
         """Pass it on."""
@@ -65,8 +67,8 @@ class Watched:
         """Pass it on, while there is time.
 
         Raises:
-            UsageError: There is none.
+            BudgetError: There is none.
         """
         self._observer.progress(done, total)
         if done < total:
-            self._deadline.check(f"activations of {done:,} of {total:,} images")
+            self._deadline.check(f"{self._what} of {done:,} of {total:,} images")
