@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from embedcache.errors import UsageError
-from embedcache.extraction.golden import GoldenClaim
 from embedcache.heads.artefact import Head
 from embedcache.heads.class_weights import NONE, ClassWeight
 from embedcache.heads.fit import Fitted, fit
 from embedcache.heads.names import ZERO_SHOT
-from embedcache.heads.report import FitReport
 from embedcache.heads.zero_shot import Unscored, zero_shot
 from embedcache.reports.label_doubts import doubts_csv
 from embedcache.runs.folder import CONFIG, LABEL_DOUBTS, PAGE, find_run, publish_run, runs_root
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.workflows.fitted_run import Run, config_bytes, fitted_before
 from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.openings import count_opening
 from embedcache.workflows.page import run_page
@@ -32,21 +30,6 @@ __all__ = ["Run", "fit_head", "load_head"]
 
 
 _Cache = str | Path | FeatureCache
-
-
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A fitted head on disk.
-
-    Attributes:
-        path: The run's folder.
-        head: The head.
-        report: How it was chosen and how good it is; None where no row has a label.
-    """
-
-    path: Path
-    head: Head
-    report: FitReport | None
 
 
 def fit_head(
@@ -67,6 +50,7 @@ def fit_head(
     init: str | None = None,
     prompts: Sequence[str] | None = None,
     weights: Path | None = None,
+    reuse: bool = False,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     progress: Callable[[str], None] | None = None,
@@ -98,6 +82,8 @@ def fit_head(
         init: `zero-shot`: let logreg shrink towards those weights instead of zero.
         prompts: Of zero-shot: templates with `{}` for the name; by default `PROMPTS`.
         weights: Of zero-shot: a local file of the whole model, text tower included.
+        reuse: Give the newest run on the same content, with the same options, by the same
+            version, instead of fitting again; not where an option names a file.
         cache_dir: The cache root, where no cache is given.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         progress: Told what is being computed.
@@ -121,6 +107,25 @@ def fit_head(
         raise UsageError("zero-shot has no use for class weights", got=class_weight)
     _check_options(model, init, values, {"classes": classes, "prompt": prompts, "weights": weights})
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
+    options = {
+        "model": model,
+        "metric": metric,
+        "seed": seed,
+        "on_conflict": on_conflict,
+        "values": values,
+        "abstain_precision": abstain_precision,
+        "shots": ",".join(map(str, shots)) or None,
+        "seeds": seeds if shots else None,
+        "class_weight": class_weight if isinstance(class_weight, str) else dict(class_weight),
+        "keep_duplicates_together": keep_duplicates_together,
+        "labels": None if labels is None else os.path.abspath(labels),
+        "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),
+        "init": init,
+        "prompt": prompts and list(prompts),
+        "weights": None if weights is None else os.path.abspath(weights),
+    }
+    if reuse and (done := fitted_before(caches, options, runs_root(runs_dir))):
+        return done
     problem, notes = side_by_side(caches)
     root = caches[0].meta.root
     if labels is not None:
@@ -164,38 +169,13 @@ def fit_head(
     if isinstance(fitted, Fitted):
         fitted = replace(fitted, report=replace(fitted.report, notes=notes + fitted.report.notes))
         fitted = count_opening(runs_root(runs_dir), fitted)
-    options = {
-        "model": model,
-        "metric": metric,
-        "seed": seed,
-        "on_conflict": on_conflict,
-        "values": values,
-        "abstain_precision": abstain_precision,
-        "shots": ",".join(map(str, shots)) or None,
-        "seeds": seeds if shots else None,
-        "class_weight": class_weight if isinstance(class_weight, str) else dict(class_weight),
-        "keep_duplicates_together": keep_duplicates_together,
-        "labels": None if labels is None else os.path.abspath(labels),
-        "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),
-        "init": init,
-        "prompt": prompts and list(prompts),
-        "weights": None if weights is None else os.path.abspath(weights),
-    }
-    config = {
-        "caches": [str(each.path) for each in caches],
-        "fit": options,
-        "backbones": [
-            {"request": each.meta.request, "golden": GoldenClaim.of(each).to_json()}
-            for each in caches
-        ],
-    }
 
     def write(folder: Path) -> None:
         fitted.save(folder)
         if isinstance(fitted, Fitted):
             write_atomic(folder / LABEL_DOUBTS, doubts_csv(fitted.doubts))
             write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
-        write_atomic(folder / CONFIG, json.dumps(config, indent=1).encode())
+        write_atomic(folder / CONFIG, config_bytes(caches, options))
 
     backbone = slug(problem.backbone)
     path = publish_run(runs_root(runs_dir), problem.dataset, backbone, fitted.head.model, write)
