@@ -136,37 +136,52 @@ def decide(
     return Decided(path, decision)
 
 
-def fresh_decision(cache: FeatureCache, runs_dir: Path | None = None) -> Decided | None:
-    """The newest stored answer to `decide(cache)`, if it would be asked and measured alike today.
+def fresh_decision(
+    cache: FeatureCache,
+    runs_dir: Path | None = None,
+    *,
+    target: float | None = None,
+    budget: float = BUDGET,
+    model: str = _MODEL,
+    pilot: bool = True,
+    seed: int = 0,
+) -> Decided | None:
+    """The newest stored answer to `decide` of the same arguments, if it would be measured alike.
 
-    The budget may have been larger. A decision that lacks its pilot is no answer.
+    The budget may have been larger. A decision that lacks its pilot is no answer where one is
+    wanted.
 
     Args:
         cache: The cache, with its present content.
         runs_dir: Folder of runs.
+        target: As `decide` takes it, and so are those below.
+        budget: Minutes.
+        model: Kind of head.
+        pilot: Whether one is wanted.
+        seed: Of folds and bootstrap.
     """
+
+    def answers(decision: Decision) -> bool:
+        signals, limits = decision.signals, decision.limits
+        return (
+            decision.format == FORMAT
+            and decision.content_digest == cache.content_digest
+            and decision.identity == cache.identity.digest
+            and decision.thresholds == THRESHOLDS
+            and (signals.model, signals.elsewhere, decision.seed) == (model, (), seed)
+            and limits == Limits(target, MIN_GAIN.value, max(limits.budget, budget))
+            and (decision.verdict != PILOT_NEEDED or not pilot)
+        )
+
     found = []
     for path in runs_root(runs_dir).glob(f"*/{DECISION}"):
         try:
             decision = load_record(Decision, read_regular(path, _LARGEST))
         except (ValueError, CacheInvalidError):
             continue
-        if _answers(decision, cache):
+        if answers(decision):
             found.append((path.stat().st_mtime_ns, Decided(path.parent, decision)))
     return max(found, key=lambda each: each[0], default=(0, None))[1]
-
-
-def _answers(decision: Decision, cache: FeatureCache) -> bool:
-    signals, limits = decision.signals, decision.limits
-    return (
-        decision.format == FORMAT
-        and decision.content_digest == cache.content_digest
-        and decision.identity == cache.identity.digest
-        and decision.thresholds == THRESHOLDS
-        and (signals.model, signals.elsewhere, decision.seed) == (_MODEL, (), 0)
-        and limits == Limits(None, MIN_GAIN.value, max(limits.budget, BUDGET))
-        and decision.verdict != PILOT_NEEDED
-    )
 
 
 def _check(target: float | None, min_gain: float, budget: float, model: str) -> None:

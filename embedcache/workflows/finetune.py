@@ -59,10 +59,12 @@ class Finetuned:
     Attributes:
         path: Its folder.
         record: How it went.
+        reused: Whether it was finished before.
     """
 
     path: Path
     record: FinetuneRecord
+    reused: bool = False
 
 
 def finetune(
@@ -219,7 +221,7 @@ def _finished(runs: Path, fingerprint: str) -> Finetuned | None:
         except (ValueError, CacheInvalidError):
             continue
         if record.fingerprint == fingerprint:
-            return Finetuned(path.parent, record)
+            return Finetuned(path.parent, record, reused=True)
     return None
 
 

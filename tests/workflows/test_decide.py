@@ -73,6 +73,12 @@ def test_a_fresh_decision_is_found_again(lab: Lab) -> None:
     for other in ({"values": (0.1,)}, {"min_gain": 0.02}, {"budget": 1.0}, {"seed": 1}):
         decide(cache, runs_dir=lab.runs_dir, **other)
         assert fresh_decision(cache, lab.runs_dir) is None
+    asked = {"target": 0.5, "model": "ncm", "seed": 1, "budget": 1.0}
+    assert fresh_decision(cache, lab.runs_dir, **asked) is None
+    other = decide(cache, runs_dir=lab.runs_dir, **asked)
+    again = fresh_decision(cache, lab.runs_dir, **{**asked, "budget": 0.5})
+    assert again is not None
+    assert again.path == other.path
     first = decide(cache, runs_dir=lab.runs_dir, budget=20.0)
     found = fresh_decision(cache, lab.runs_dir)
     assert found is not None
