@@ -22,7 +22,7 @@ from embedcache.extraction.assemble import assemble
 from embedcache.extraction.cleanup import clean_up
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
-from embedcache.extraction.jobs import JobRunner, stopped_by
+from embedcache.extraction.jobs import JobRunner, out_of_time, stopped_by
 from embedcache.extraction.loading import Loader, default_workers
 from embedcache.extraction.plan import Plan, job_rows_for
 from embedcache.extraction.publication import guard_against_shrinking, publish_assembly
@@ -68,6 +68,7 @@ def extract(
         observer: Hears how it goes.
 
     Raises:
+        BudgetError: `minutes` are over; what is embedded is kept.
         LockedError: Another process extracts into the same cache.
         DriftError: This environment does not reproduce cached features.
         ShrinkError: The cache would lose many rows.
@@ -149,6 +150,7 @@ class _Extraction:
         plans = self._plans(found)
         loader = self._loader(found)
         total, done = len(found.pending), 0
+        until = self._started + 60 * self._options.minutes
 
         def on_sample() -> None:
             nonlocal done
@@ -175,6 +177,8 @@ class _Extraction:
             with contextlib.closing(stream):
                 for number, job in enumerate(jobs):
                     if len(job):
+                        if runner.embedded and time.perf_counter() > until:
+                            raise out_of_time(done, total)
                         samples = islice(stream, len(job))
                         runner.run(samples, len(job), plan.batch_size, plan.files(at.work, number))
         return runner

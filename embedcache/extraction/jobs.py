@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import Pending
-from embedcache.errors import FeatureOverflowError, RejectedInputsError
+from embedcache.errors import BudgetError, FeatureOverflowError, RejectedInputsError
 from embedcache.extraction.files_index import FilesIndex, Stat
 from embedcache.extraction.loading import Loaded
 from embedcache.extraction.records import Timings
@@ -33,7 +33,7 @@ from embedcache.store.contents import CacheMeta, RowTables
 from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
 
-__all__ = ["JobFiles", "JobRunner", "stopped_by"]
+__all__ = ["JobFiles", "JobRunner", "out_of_time", "stopped_by"]
 
 _IN_FLIGHT = 2
 """Batches given to the device before the oldest is waited for: it never runs dry."""
@@ -224,6 +224,15 @@ def stopped_by(reject: Reject) -> RejectedInputsError:
         where=os.fsdecode(reject.id),
         got=reject.detail,
         hint="without --on-error fail, rejects are recorded and the rest goes on",
+    )
+
+
+def out_of_time(done: int, total: int) -> BudgetError:
+    """The error for a caller who had so many minutes."""
+    return BudgetError(
+        "the budget ran out before all images were embedded",
+        got=f"{done:,} of {total:,} images",
+        hint="the same command with a larger budget goes on from here",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class ExtractOptions:
         checksum: Read every file, even those whose stat has not changed.
         on_error: `reject` records an unreadable image and goes on, `fail` stops.
         compile: Compile the model with torch.compile first.
+        minutes: After which no other job is begun, once one had to embed.
     """
 
     cache_dir: Path | None = None
@@ -48,6 +50,7 @@ class ExtractOptions:
     checksum: bool = False
     on_error: str = "reject"
     compile: bool = False
+    minutes: float = math.inf
 
 
 class Observer(Protocol):
