@@ -43,6 +43,12 @@ class Console:
         else:
             click.echo(printable(text), err=True)
 
+    def begin(self, stage: str) -> None:
+        """A new piece of work, with a bar of its own."""
+        self.note(f"{stage} …")
+        if self._bar is not None and self._task is not None:
+            self._bar.reset(self._task, total=None, text=stage, left="")
+
     def status(self, text: str) -> None:
         """What is being computed, while it is."""
         if self._bar is not None and self._task is not None:

@@ -72,6 +72,8 @@ def demo(*, cache_dir: Path | None, runs_dir: Path | None, device: str, prepare:
     click.echo(f"\n{_comparison(run)}")
     for what, path in (("manifest", manifest), ("cache", cache), ("run", run.path)):
         click.echo(f"{what + ':':<10}{shown(path)}")
+    places = _flag("--cache-dir", cache_dir) + _flag("--runs-dir", runs_dir)
+    click.echo(f"next:     embedcache run {shown(manifest)}{places}")
 
 
 def _announce(title: str, command: str) -> None:

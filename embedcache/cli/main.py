@@ -25,6 +25,7 @@ from embedcache.reports.escape import printable
 __all__ = ["COMMANDS", "cli", "main"]
 
 COMMANDS = {
+    "run": "embedcache.cli.run:run",
     "extract": "embedcache.cli.extract:extract",
     "import": "embedcache.cli.import_:import_",
     "fit-head": "embedcache.cli.fit_head:fit_head",

@@ -8,7 +8,7 @@ from embedcache.finetuning.gate import Gate
 from embedcache.finetuning.record import FinetuneRecord
 from embedcache.reports.escape import printable
 
-__all__ = ["finetune_text"]
+__all__ = ["finetune_text", "outcome_text"]
 
 
 def finetune_text(record: FinetuneRecord) -> str:
@@ -73,6 +73,18 @@ def _verdict(record: FinetuneRecord) -> list[str]:
     if gate.ships:
         return [*lines, "passed: the tuned model is better than the run's head"]
     return [*lines, "stay frozen: not proven better. The evidence is kept."]
+
+
+def outcome_text(record: FinetuneRecord) -> str:
+    """Whether the tuned weights passed, and why not, in half a sentence."""
+    gate = record.gate
+    if gate is None:
+        if record.sweep is not None and not record.sweep.alpha:
+            return "stay frozen: no tuned weights are better on validation rows"
+        return "stay frozen: there were no test rows for the gate"
+    low, high = 100 * gate.interval.low, 100 * gate.interval.high
+    gain = f"{100 * gate.difference:+.1f} points [{low:+.1f}, {high:+.1f}], p = {gate.p:.2g}"
+    return f"passed: {gain}" if gate.ships else f"stay frozen: {gain}, not proven better"
 
 
 def _votes(gate: Gate) -> str:

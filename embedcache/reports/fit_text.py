@@ -16,7 +16,7 @@ from embedcache.reports.selection_text import curve_lines, how_lines, leaderboar
 from embedcache.reports.shots_text import shots_lines
 from embedcache.reports.trust_text import trust_lines
 
-__all__ = ["fit_text"]
+__all__ = ["fit_text", "headline"]
 
 _PERCENT = {"accuracy", "balanced accuracy", "macro-F1"}
 _MOST_CLASSES = 20
@@ -34,7 +34,7 @@ def fit_text(report: FitReport, width: int = 80, *, run: str | None = None) -> s
     title = f"{report.model} on {report.dataset} with {report.backbone}, {report.dim} features"
     sections = [
         _wrapped(printable(title), width),
-        _headline(report),
+        headline(report),
         _scores(report.evaluation),
         _classes(report.evaluation, width),
         confusion_lines(report.evaluation, width),
@@ -54,16 +54,24 @@ def _wrapped(text: str, width: int, indent: str = "  ") -> list[str]:
     return textwrap.wrap(text, width, subsequent_indent=indent)
 
 
-def _headline(report: FitReport) -> list[str]:
+def headline(report: FitReport, tuned: Score | None = None) -> list[str]:
+    """Accuracy and its interval, the majority baseline, and how it was judged.
+
+    Args:
+        report: Of the head on frozen features.
+        tuned: Accuracy of what was fine-tuned from there and is better, on the same rows.
+    """
     evaluation = report.evaluation
     accuracy = evaluation.score("accuracy")
     rows = "rows out of fold" if report.split.folds else "test rows"
-    value, baseline = _value(accuracy, accuracy.value), _value(accuracy, accuracy.baseline)
+    baseline = _value(accuracy, accuracy.baseline)
     majority = shorten(printable(evaluation.majority), 40)
-    lines = [
-        f"accuracy {value} {_interval(accuracy)} (95 %, {evaluation.rows:,} {rows})",
-        f"majority {baseline}, always '{majority}'",
-    ]
+    best = tuned or accuracy
+    where = f"(95 %, {evaluation.rows:,} {rows})"
+    lines = [f"accuracy {_value(best, best.value)} {_interval(best)} {where}"]
+    if tuned is not None:
+        lines.append(f"frozen   {_value(accuracy, accuracy.value)} {_interval(accuracy)}")
+    lines.append(f"majority {baseline}, always '{majority}'")
     if report.split.folds:
         lines.append(
             f"judged by {report.split.folds} heads on rows they had not seen; "

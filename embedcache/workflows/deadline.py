@@ -40,8 +40,8 @@ class Deadline:
         if self.left <= 0:
             raise BudgetError(
                 "the budget ran out",
-                got=f"{done} in {self._budget:.3g} minutes",
-                hint="raise --budget: what is cached is not computed again",
+                got=f"{done} in {self._budget:g} minutes",
+                hint="raise --budget: activations that are cached are not computed again",
             )
 
 
@@ -51,13 +51,11 @@ class Watched:
     Args:
         observer: Who else hears it.
         deadline: Of the work.
-        what: Is made of each image.
     """
 
-    def __init__(self, observer: Observer, deadline: Deadline, what: str = "activations") -> None:
+    def __init__(self, observer: Observer, deadline: Deadline) -> None:
         self._observer = observer
         self._deadline = deadline
-        self._what = what
 
     def note(self, text: str) -> None:
         """Pass it on."""
@@ -71,4 +69,4 @@ class Watched:
         """
         self._observer.progress(done, total)
         if done < total:
-            self._deadline.check(f"{self._what} of {done:,} of {total:,} images")
+            self._deadline.check(f"activations of {done:,} of {total:,} images")

@@ -29,9 +29,10 @@ def test_the_main_job_runs_twice_and_computes_once(cli: Command, folder: Path) -
     assert out.count("\naccuracy ") == 2
     assert "published: fine-tuned CNN" in out
     assert len(list_runs(folder / "runs")) == 2
-    last = out.splitlines()[-3:]
+    *last, next_command = out.splitlines()[-4:]
     assert [line.partition(":")[0] for line in last] == ["manifest", "cache", "run"]
     assert all(Path(line.partition(":")[2].strip()).exists() for line in last)
+    assert next_command == f"next:     embedcache run {folder / 'cache' / 'demo' / 'elpv.csv'}"
 
 
 def test_prepare_only_writes_the_manifest(cli: Command, folder: Path) -> None:

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.fit import fit
 from embedcache.heads.report import FitReport
-from embedcache.reports.fit_text import fit_text
+from embedcache.reports.fit_text import fit_text, headline
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +50,11 @@ def test_the_headline_has_interval_and_rows(hold_out: FitReport) -> None:
     lines = fit_text(dataclasses.replace(hold_out, evaluation=evaluation)).splitlines()
     assert lines[2] == "accuracy 85.3 % [82.1, 88.0] (95 %, 525 test rows)"
     assert lines[3].startswith("majority ")
+    tuned = dataclasses.replace(score, value=0.9, interval=Interval(0.88, 0.92))
+    best, frozen, majority = headline(dataclasses.replace(hold_out, evaluation=evaluation), tuned)
+    assert best == "accuracy 90.0 % [88.0, 92.0] (95 %, 525 test rows)"
+    assert frozen == "frozen   85.3 % [82.1, 88.0]"
+    assert majority == lines[3]
 
 
 def test_everything_is_told(hold_out: FitReport) -> None:
