@@ -65,6 +65,7 @@ def tables(count: int, rejects: int = 0) -> RowTables:
             Reject(b"bad%d.png" % i, bytes([i]) * 32, RejectReason.TRUNCATED, "cut short", "pillow")
             for i in range(rejects)
         ),
+        seen=(codes % 3).astype(np.uint8),
     )
 
 

@@ -119,6 +119,7 @@ class _Extraction:
             found.lookup,
             found.live,
             prune=options.prune,
+            seen=at.source.seen,
         )
         clean_up(at.place, at.work, found.index, cache)
         self._timings.write += time.perf_counter() - writing

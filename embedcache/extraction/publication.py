@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from embedcache.errors import CacheError, RejectedInputsError, ShrinkError
 from embedcache.extraction.assemble import Assembly, take_over
 from embedcache.records.rejects import Reject
+from embedcache.records.seen import SeenRows
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import CachePlace
 from embedcache.store.contents import CacheMeta, RowTables
@@ -79,11 +80,21 @@ def publish_assembly(
     baseline: FeatureCache | None,
     *,
     prune: bool,
+    seen: SeenRows | None = None,
 ) -> tuple[FeatureCache, bool]:
     """Write the file, unless the live one is equal already.
 
     Just before, the live file is read again: rows that another process has
     added to it since `baseline` was read are taken over.
+
+    Args:
+        place: Where it goes.
+        assembly: Its rows.
+        meta: Its record, but for the numerics.
+        lookup: Where the features are.
+        baseline: The published cache as it was when the rows were planned.
+        prune: Whether losing many rows is wanted.
+        seen: The images that trained the backbone.
 
     Returns:
         The live cache, and whether it changed.
@@ -95,6 +106,7 @@ def publish_assembly(
     live = _live(place, baseline)
     if live is not None and (baseline is None or live.content_digest != baseline.content_digest):
         assembly = take_over(assembly, live, baseline, lookup)
+    assembly = _marked(assembly, seen)
     if not len(assembly.tables):
         raise _nothing_left(assembly.tables.rejects, meta)
     kept = None if live is None else still_there(live, assembly.tables)
@@ -104,6 +116,14 @@ def publish_assembly(
     features = _features(assembly, lookup, meta.backbone.identity.stored_dtype)
     write_cache(place.file, assembly.tables, replace(meta, numerics=assembly.numerics), features)
     return FeatureCache(place.file), True
+
+
+def _marked(assembly: Assembly, seen: SeenRows | None) -> Assembly:
+    """The rows with what the backbone has seen of them, if it has seen any."""
+    parts = None if seen is None else seen.of(assembly.tables.sha256)
+    if parts is None or not parts.any():
+        return assembly
+    return replace(assembly, tables=replace(assembly.tables, seen=parts))
 
 
 def _live(place: CachePlace, baseline: FeatureCache | None) -> FeatureCache | None:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.backbones.tuned_folder import settled
+from embedcache.backbones.tuned_folder import seen_by, settled
 from embedcache.errors import StorageError
 from embedcache.records.backbone import BackboneSpec
+from embedcache.records.seen import SeenRows
 
 __all__ = ["BackboneSource"]
 
@@ -64,6 +65,15 @@ class BackboneSource:
     def request(self) -> dict[str, str | int | None]:
         """How to ask for it again, as JSON; empty for a backbone made in memory."""
         return {} if self._request is None else self._request.to_json()
+
+    @property
+    def seen(self) -> SeenRows | None:
+        """The images that trained a tuned backbone; None for any other.
+
+        Raises:
+            CacheInvalidError: Its folder is damaged.
+        """
+        return None if self._request is None else seen_by(self._request)
 
     @property
     def is_loaded(self) -> bool:

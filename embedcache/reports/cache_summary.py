@@ -12,6 +12,7 @@ import numpy as np
 
 from embedcache.records.label_arrays import labelled
 from embedcache.records.manifest import SPLITS
+from embedcache.records.seen import UNSEEN
 from embedcache.reports.escape import printable
 from embedcache.storage.publish import human_bytes
 from embedcache.store.cache import FeatureCache
@@ -44,6 +45,7 @@ def describe_cache(cache: FeatureCache) -> dict[str, Any]:
         "classes": _counts(cache),
         "unlabelled": int((~labelled(cache.y)).sum()),
         **several,
+        **({"seen_rows": int((cache.seen != UNSEEN).sum())} if cache.seen.any() else {}),
         "rejects": dict(Counter(reject.reason.label for reject in cache.rejects)),
         "weights_license": meta.backbone.license or "unknown",
         "data_license": _data_license(Path(meta.source.location)),
@@ -98,6 +100,11 @@ def cache_text(cache: FeatureCache) -> str:
         f"  cache     {printable(about['cache'])}",
         f"  source    {printable(about['source']['location'])}",
         f"  backbone  {printable(about['backbone'])}{_size(about['parameters'])}",
+        *(
+            [f"  seen      {about['seen_rows']:,} rows trained this backbone"]
+            if "seen_rows" in about
+            else []
+        ),
         f"  created   {about['created']}",
         f"  licences  weights: {about['weights_license']}",
         f"            data: {printable(about['data_license'])}",

@@ -125,6 +125,16 @@ class FeatureCache:
         return self._tables.split
 
     @property
+    def seen(self) -> NDArray[np.uint8]:
+        """What a tuned backbone has seen of each row, (N,) uint8.
+
+        0 nothing, 1 it was trained on it, 2 it was chosen by it: features of the latter two say
+        nothing of images that it has not seen.
+        """
+        seen = self._tables.seen
+        return np.zeros(len(self), np.uint8) if seen is None else seen
+
+    @property
     def rejects(self) -> tuple[Reject, ...]:
         """Inputs that have no row."""
         return self._tables.rejects

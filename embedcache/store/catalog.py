@@ -30,6 +30,9 @@ __all__ = [
 
 ROOT_VARIABLE = "EMBEDCACHE_DIR"
 
+_TUNED = "tuned-"
+"""How the slug of a tuned backbone begins."""
+
 
 def cache_root(option: Path | str | None = None) -> Path:
     """The cache root, absolute: `option`, else `EMBEDCACHE_DIR`, else `./cache`."""
@@ -99,7 +102,7 @@ def caches_of_identity(root: Path, identity: Identity) -> list[Path]:
     return sorted(paths, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
-def choose_cache(root: Path, command: str) -> Path:
+def choose_cache(root: Path, command: str, *, frozen: bool = False) -> Path:
     """The newest cache, if all caches under the root are of one data set.
 
     Caches of activations are for training, and only taken by name.
@@ -107,6 +110,7 @@ def choose_cache(root: Path, command: str) -> Path:
     Args:
         root: The cache root.
         command: For which command, as the error's next step names it.
+        frozen: Rather one of a backbone that nobody has tuned here.
 
     Raises:
         UsageError: There is none, or there are several data sets.
@@ -127,4 +131,6 @@ def choose_cache(root: Path, command: str) -> Path:
             got=listing,
             hint=f"name one of them, as in: embedcache {command} {paths[0]}",
         )
-    return max(paths, key=lambda path: path.stat().st_mtime_ns)
+    untuned = [path for path in paths if not path.name.startswith(_TUNED)]
+    chosen = (untuned if frozen else []) or paths
+    return max(chosen, key=lambda path: path.stat().st_mtime_ns)

@@ -18,6 +18,7 @@ from embedcache.records.identity import Numerics
 from embedcache.records.label_arrays import Labels, check_labels, is_multilabel
 from embedcache.records.manifest import SourceRecord
 from embedcache.records.rejects import Reject, RejectReason
+from embedcache.records.seen import UNSEEN, VALIDATED
 from embedcache.records.strings import Strings
 
 __all__ = ["CacheMeta", "RowTables"]
@@ -38,6 +39,8 @@ class RowTables:
         groups: Names of the groups.
         numerics: (N,) uint8, which entry of the numerics list produced the row.
         rejects: R inputs that have no row.
+        seen: (N,) uint8, what a tuned backbone has seen of the row, as in `records.seen`; None
+            where it has seen none of them.
     """
 
     ids: Strings
@@ -49,6 +52,7 @@ class RowTables:
     groups: Strings
     numerics: NDArray[np.uint8]
     rejects: tuple[Reject, ...]
+    seen: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,12 +66,14 @@ class RowTables:
         if not isinstance(other, RowTables):
             return NotImplemented
         mine, theirs = self.arrays(), other.arrays()
-        return all(np.array_equal(mine[path], theirs[path]) for path in mine)
+        return mine.keys() == theirs.keys() and all(
+            np.array_equal(mine[path], theirs[path]) for path in mine
+        )
 
     __hash__ = None  # type: ignore[assignment]  # holds arrays: equality by value, no hash
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Every table by its path in the file."""
+        """Every table by its path in the file; no `seen`, no table."""
         reject_ids = Strings.of(reject.id for reject in self.rejects)
         details = Strings.of(reject.detail for reject in self.rejects)
         decoders = Strings.of(reject.decoder for reject in self.rejects)
@@ -92,6 +98,7 @@ class RowTables:
             "rejects/detail/offsets": details.offsets,
             "rejects/decoder/data": decoders.data,
             "rejects/decoder/offsets": decoders.offsets,
+            **({} if self.seen is None else {"seen": self.seen}),
         }
 
     @classmethod
@@ -115,6 +122,9 @@ class RowTables:
             raise ValueError(f"/labels: {error}") from error
         _check_codes("group", arrays["group"], -1, len(groups))
         _check_codes("split", arrays["split"], 0, 4)
+        seen = arrays.get("seen")
+        if seen is not None:
+            _check_codes("seen", seen, UNSEEN, VALIDATED + 1)
         rejects = tuple(
             Reject(id_, digest.tobytes(), RejectReason(int(reason)), detail, decoder)
             for id_, digest, reason, detail, decoder in zip(
@@ -136,6 +146,7 @@ class RowTables:
             groups,
             arrays["numerics"],
             rejects,
+            seen,
         )
 
 

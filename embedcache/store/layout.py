@@ -47,12 +47,14 @@ small enough that damage costs little to recompute."""
 class TableSpec:
     """One data set: its allowed dtypes and its shape, `-1` where any length will do.
 
-    `other` is another form that it may have, of other dtypes.
+    `other` is another form that it may have, of other dtypes; without `is_required` it may be
+    absent.
     """
 
     dtypes: tuple[str, ...]
     shape: tuple[int | str, ...]
     other: TableSpec | None = None
+    is_required: bool = True
 
     @property
     def all_dtypes(self) -> tuple[str, ...]:
@@ -87,6 +89,7 @@ TABLES: Mapping[str, TableSpec] = {
     "rejects/detail/offsets": TableSpec(("<i8",), ("R+1",)),
     "rejects/decoder/data": TableSpec(("|u1",), (-1,)),
     "rejects/decoder/offsets": TableSpec(("<i8",), ("R+1",)),
+    "seen": TableSpec(("|u1",), ("N",), is_required=False),
     "meta": TableSpec(("|u1",), (-1,)),
     "checksums": TableSpec(("<u8",), (-1,)),
 }
@@ -179,7 +182,7 @@ def build_skeleton(
     """Lay out a file.
 
     Args:
-        tables: Shape and dtype of every table of `TABLES`.
+        tables: Shape and dtype of every table of `TABLES`, but for those that are not required.
         total: Value of the sum attribute.
     """
     import h5py
@@ -189,7 +192,7 @@ def build_skeleton(
         for group in GROUPS:
             file.create_group(group)
         handles = {}
-        for path in TABLES:
+        for path in [path for path in TABLES if path in tables]:
             shape, dtype = tables[path]
             creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
             creation.set_layout(h5py.h5d.CONTIGUOUS)

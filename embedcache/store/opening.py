@@ -30,9 +30,6 @@ _MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 """Python names this flag from 3.13 on. Without it Linux refuses to map, as writable, a file
 that is larger than memory and swap together, although next to nothing is ever written."""
 
-_TABLE_NAMES = tuple(name for name in TABLES if name not in ("features", "meta", "checksums"))
-"""The tables that have one sum each, after those of the feature blocks."""
-
 
 @dataclass(frozen=True, eq=False)
 class OpenFile:
@@ -40,7 +37,7 @@ class OpenFile:
 
     Attributes:
         raw: The map of the whole file.
-        extents: Where each table lies.
+        extents: Where each table that it has lies.
         sums: Block sums of features and tables, uint64.
         meta: The record.
         tables: All N rows but their features.
@@ -129,7 +126,7 @@ def _read_meta(
         meta.rows != rows
         or meta.backbone.dim != dim
         or meta.backbone.identity.stored_dtype != stored
-        or len(sums) != -(-rows // meta.block_rows) + len(_TABLE_NAMES)
+        or len(sums) != -(-rows // meta.block_rows) + len(_summed(extents))
         or meta.content != content_digest(sums)
     ):
         raise invalid(path, "/meta describes another file than this one")
@@ -144,12 +141,19 @@ def _read_tables(
     *,
     verify: bool,
 ) -> RowTables:
-    arrays = {name: _array(raw, extents[name]) for name in _TABLE_NAMES}
+    names = _summed(extents)
+    arrays = {name: _array(raw, extents[name]) for name in names}
     if verify:
-        for name, total in zip(_TABLE_NAMES, sums[-len(_TABLE_NAMES) :], strict=True):
+        for name, total in zip(names, sums[-len(names) :], strict=True):
             if block_sum(name, 0, arrays[name]) != total:
                 raise invalid(path, f"/{name} is damaged")
     try:
         return RowTables.from_arrays(arrays)
     except ValueError as error:
         raise invalid(path, "the tables contradict each other", got=error) from error
+
+
+def _summed(extents: Mapping[str, Extent]) -> list[str]:
+    """The tables that have one sum each, after those of the feature blocks."""
+    others = ("features", "meta", "checksums")
+    return [name for name in TABLES if name in extents and name not in others]

@@ -53,7 +53,7 @@ class FileMap:
     """A file that has the cache layout.
 
     Attributes:
-        tables: Every table of `layout.TABLES`.
+        tables: Every table of `layout.TABLES` that the file has.
         total: The sum over `/meta` and `/checksums`.
     """
 
@@ -101,7 +101,8 @@ def _map_open_file(path: Path, file: Any, size: int) -> FileMap:
     if file.userblock_size:
         raise invalid(path, "the file begins with a foreign block", got=file.userblock_size)
     members: dict[str, set[str]] = {group: set() for group in ["", *GROUPS]}
-    for name in [*TABLES, *GROUPS]:
+    present = _present(file)
+    for name in [*present, *GROUPS]:
         parent, _, base = name.rpartition("/")
         members[parent].add(base)
     for group, expected in members.items():
@@ -117,9 +118,21 @@ def _map_open_file(path: Path, file: Any, size: int) -> FileMap:
             # Soft and external links are refused by their type, without being followed.
             if found.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
                 raise invalid(path, f"/{group}/{name} is a link to somewhere else")
-    tables = {name: _read_extent(path, file, name, size) for name in TABLES}
+    tables = {name: _read_extent(path, file, name, size) for name in present}
     _check_shapes(path, tables)
     return FileMap(tables, total)
+
+
+def _present(file: Any) -> list[str]:
+    """The tables that a file has to have, and those of the others that it seems to have."""
+    import h5py
+
+    root = h5py.h5g.open(file.id, b"/")  # its links do not outlive it
+    return [
+        name
+        for name, spec in TABLES.items()
+        if spec.is_required or root.links.exists(name.encode())
+    ]
 
 
 def _read_attributes(path: Path, file: Any) -> int:
@@ -201,10 +214,10 @@ def _check_shapes(path: Path, tables: Mapping[str, Extent]) -> None:
     classes = tables["classes/offsets"].shape[0] - 1
     sizes = {"N": rows, "D": dim, "K": classes, "R": rejects}
     sizes |= {"N+1": rows + 1, "R+1": rejects + 1}
-    for name in TABLES:
-        spec = TABLES[name].form(tables[name].dtype.str)
+    for name, extent in tables.items():
+        spec = TABLES[name].form(extent.dtype.str)
         assert spec is not None, "types were checked before"
-        for got, expected in zip(tables[name].shape, spec.shape, strict=True):
+        for got, expected in zip(extent.shape, spec.shape, strict=True):
             wanted = sizes[expected] if isinstance(expected, str) else expected
             if wanted not in (-1, got):
                 raise invalid(path, f"/{name} has the wrong length", got=got, expected=wanted)

@@ -105,6 +105,20 @@ def test_one_data_set_gives_its_newest_cache(tmp_path: Path) -> None:
     assert choose_cache(tmp_path, "verify") == newest
 
 
+def test_a_tuned_cache_is_not_fine_tuned_by_default(tmp_path: Path) -> None:
+    """It is the newest, but the same call of `finetune` shall mean the same; alone it is taken."""
+    (tmp_path / "a").mkdir()
+    names = ("timm-x-0123456789ab.h5", "tuned-x-0123456789ab.h5")
+    frozen, tuned = (tmp_path / "a" / name for name in names)
+    for time, path in enumerate((frozen, tuned)):
+        path.touch()
+        os.utime(path, (time, time))
+    assert choose_cache(tmp_path, "finetune", frozen=True) == frozen
+    assert choose_cache(tmp_path, "fit-head") == tuned
+    frozen.unlink()
+    assert choose_cache(tmp_path, "finetune", frozen=True) == tuned
+
+
 def test_several_data_sets_are_listed(tmp_path: Path) -> None:
     """With several data sets a person has to say which; all caches are listed."""
     paths = [_touch(tmp_path / name / "x.h5", 1) for name in ("a", "b")]
