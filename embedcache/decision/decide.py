@@ -84,7 +84,7 @@ def decide_on(
         THRESHOLDS,
         signals,
         result,
-        _warnings(signals),
+        _warnings(signals, rows),
         _uninformative(signals, result),
         rows.reason,
     )
@@ -144,8 +144,13 @@ def _command(verdict: str, facts: Facts, asked: Asked, cache: str, origin: str) 
             return f"embedcache fit-head {path} --model {asked.model}"
 
 
-def _warnings(signals: Signals) -> tuple[str, ...]:
+def _warnings(signals: Signals, rows: TrainingRows) -> tuple[str, ...]:
     found = []
+    if rows.touched:
+        found.append(
+            f"{rows.touched:,} rows that the backbone was tuned with are left out: it knows them, "
+            "so they say nothing of others"
+        )
     if signals.shortcut is not None and signals.shortcut.auroc >= SHORTCUT.value:
         found.append(
             f"feature {signals.shortcut.feature} alone tells {signals.shortcut.name!r} from the "

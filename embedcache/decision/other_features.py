@@ -18,6 +18,7 @@ from embedcache.evaluation.paired import score_interval
 from embedcache.evaluation.units import paired_difference
 from embedcache.heads.features import Features
 from embedcache.heads.models.index import MODELS
+from embedcache.heads.prepare import touched_rows
 from embedcache.heads.problem import Problem
 from embedcache.heads.selection import select
 
@@ -30,7 +31,7 @@ def compare_features(
     """Fit the head on both caches' features of the same rows and folds, and compare.
 
     Labels and folds are those of the cache that is decided about; rows are joined by
-    the digests of the images.
+    the digests of the images. Images that the other backbone was tuned with are left out.
 
     Args:
         problem: Of the cache that is decided about.
@@ -45,9 +46,11 @@ def compare_features(
     mine = np.ascontiguousarray(problem.digests[rows.row]).view("V32").ravel()
     theirs = np.ascontiguousarray(other.digests).view("V32").ravel()
     _, at, place = np.intersect1d(mine, theirs, return_indices=True)
+    untouched = ~touched_rows(other.seen, other.group)[place]
+    at, place = at[untouched], place[untouched]
     if not len(at) or len(np.unique(rows.labels[at])) < len(rows.classes):
         raise UsageError(
-            "this cache has too few of the training rows' images",
+            "this cache has too few of the training rows' images that its backbone has not seen",
             where=cache,
             got=f"{len(at)} of {len(rows)}",
             expected="another backbone's features of the same data set",

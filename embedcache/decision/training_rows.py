@@ -36,6 +36,7 @@ class TrainingRows:
         aside: Number of rows that are set aside for judging, and not read.
         conflicting: Number of training rows left out because the same image has several labels.
         copies: Number of training rows whose very image is also among those set aside.
+        touched: Number of rows left out because the backbone was tuned with them.
     """
 
     row: NDArray[np.int64]
@@ -47,6 +48,7 @@ class TrainingRows:
     aside: int
     conflicting: int
     copies: int
+    touched: int = 0
 
     def __len__(self) -> int:
         return len(self.row)
@@ -93,10 +95,11 @@ class TrainingRows:
 
 
 def training_rows(problem: Problem, *, seed: int) -> TrainingRows:
-    """The training side of a problem, as `fit-head` settles it.
+    """The training side of a problem, as `fit-head` settles it, without touched rows.
 
     The features of the rows set aside are never read. To settle the sides by a hash,
-    the rows of each class are counted, those set aside included.
+    the rows of each class are counted, those set aside included. Rows that the backbone has
+    seen are left out: out of fold it would answer them as if it knew them, which it does.
 
     Args:
         problem: A cache's rows.
@@ -113,10 +116,11 @@ def training_rows(problem: Problem, *, seed: int) -> TrainingRows:
             hint="embedcache fit-head",
         )
     prepared = prepare(problem, on_conflict="drop", seed=seed, reads_test=False)
-    train, protocol = prepared.train, prepared.protocol
-    labels, group = prepared.labels[train], prepared.group[train]
+    train, protocol = prepared.train[~prepared.touched[prepared.train]], prepared.protocol
+    kept, labels = np.unique(prepared.labels[train], return_inverse=True)
+    group = prepared.group[train]
     if protocol.is_cross_validation:
-        folds = protocol.folds
+        folds = protocol.folds[train]
     else:
         folds = stratified_folds(labels, group, FOLDS, seed)
     aside = int((protocol.side == SIDE_TEST).sum())
@@ -126,11 +130,12 @@ def training_rows(problem: Problem, *, seed: int) -> TrainingRows:
         Training(prepared.features(train), labels, seed),
         group,
         folds,
-        prepared.classes[: prepared.k],
+        tuple(prepared.classes[which] for which in kept),
         protocol.reason,
         aside,
         conflicting,
         copies,
+        int(prepared.touched.sum()),
     )
 
 

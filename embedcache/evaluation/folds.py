@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from embedcache.evaluation.units import row_units
 
-__all__ = ["stratified_folds"]
+__all__ = ["NEVER", "folds_around", "stratified_folds"]
+
+NEVER = -1
+"""The fold of a row that is never held out: every fit may have it, no score is of it."""
 
 
 def stratified_folds(
@@ -41,6 +44,27 @@ def stratified_folds(
     _place_groups(labels, units, sizes, filled, fold, rng)
     _deal_singles(labels, sizes[units] == 1, filled, fold, rng)
     return fold
+
+
+def folds_around(
+    labels: NDArray[np.integer],
+    group: NDArray[np.int32],
+    touched: NDArray[np.bool_],
+    folds: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """The folds of the rows that may be held out, (N,) int64; `NEVER` for the others.
+
+    Args:
+        labels: As for `stratified_folds`, like group, folds and seed.
+        group: (N,) int32.
+        touched: (N,) bool, rows that no score may be of.
+        folds: F.
+        seed: Which of the equally good assignments.
+    """
+    found = np.full(len(labels), NEVER, np.int64)
+    found[~touched] = stratified_folds(labels[~touched], group[~touched], folds, seed)
+    return found
 
 
 def _place_groups(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.folds import NEVER, folds_around, stratified_folds
 from embedcache.evaluation.units import row_units
 from embedcache.records.manifest import SPLITS
 from embedcache.records.strings import Strings
@@ -65,13 +65,13 @@ class Protocol:
 
     @property
     def is_cross_validation(self) -> bool:
-        """Whether every row is judged, by a head that has not seen it."""
+        """Whether every row that may be is judged, by a head that has not seen it."""
         return self.kind == "cross-validation"
 
     @property
     def folds(self) -> NDArray[np.int64]:
-        """(N,) int64 fold numbers of a cross-validation."""
-        return self.side.astype(np.int64) - SIDE_FOLD
+        """(N,) int64 fold numbers of a cross-validation; `NEVER` for rows that are in none."""
+        return np.where(self.side >= SIDE_FOLD, self.side.astype(np.int64) - SIDE_FOLD, NEVER)
 
 
 def given_test(split: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
@@ -122,10 +122,13 @@ def choose_protocol(
     digests: NDArray[np.uint8],
     *,
     seed: int,
+    touched: NDArray[np.bool_] | None = None,
 ) -> Protocol:
     """The source's own split, else a split by hash, else cross-validation where rows are few.
 
-    All rows are labelled and no image occurs twice.
+    All rows are labelled and no image occurs twice. Rows that are touched are fitted at most:
+    where too few of the training rows are not, the others are dealt into folds, whichever
+    side they were on.
 
     Args:
         labels: (N,) classes in 0 to K − 1; or (N, K) uint8, 1 where the row has the label,
@@ -135,7 +138,46 @@ def choose_protocol(
         groups: Names of the groups.
         digests: (N, 32) uint8.
         seed: Of the folds; the split by hash has none.
+        touched: (N,) bool, which rows no choice and no score may be of; None for none of them.
     """
+    protocol = _protocol(labels, split, group, groups, digests, seed)
+    if touched is None or not touched.any():
+        return protocol
+    return _around(protocol, labels, group, touched, seed)
+
+
+def _around(
+    protocol: Protocol,
+    labels: NDArray[np.integer],
+    group: NDArray[np.int32],
+    touched: NDArray[np.bool_],
+    seed: int,
+) -> Protocol:
+    """The same, but that no touched row is judged or chosen by."""
+    side = np.where(touched, SIDE_TRAIN, protocol.side).astype(np.uint8)
+    if not protocol.is_cross_validation and (side == SIDE_TEST).any():
+        fitted = _sizes(labels, side == SIDE_TRAIN) > 0
+        to_choose_by = _sizes(labels, (side == SIDE_TRAIN) & ~touched)
+        if (to_choose_by[fitted] >= MIN_CLASS_ROWS).all():
+            return Protocol(protocol.kind, protocol.source, protocol.reason, side)
+    folds = folds_around(strata(labels), group, touched, FOLDS, seed)
+    side = np.where(touched, SIDE_TRAIN, SIDE_FOLD + folds).astype(np.uint8)
+    units = len(np.unique(row_units(group)[~touched]))
+    reason = (
+        f"{min(FOLDS, units)}-fold cross-validation over the {(~touched).sum():,} rows that the "
+        "backbone has not seen"
+    )
+    return Protocol("cross-validation", "folds", reason, side)
+
+
+def _protocol(
+    labels: NDArray[np.integer],
+    split: NDArray[np.uint8],
+    group: NDArray[np.int32],
+    groups: Strings,
+    digests: NDArray[np.uint8],
+    seed: int,
+) -> Protocol:
     own = given_test(split)
     if own is not None:
         name = "test" if (split == SPLITS.index("test")).any() else "validation"

@@ -32,7 +32,8 @@ def doubts_of(prepared: Prepared, judged: Judged, made: Made | None) -> tuple[La
     """
     found = _doubts(prepared, prepared.judged, judged.probabilities, is_judged=True)
     if made is not None and not prepared.protocol.is_cross_validation:
-        found += _doubts(prepared, prepared.train, made.probabilities, is_judged=False)
+        looked_at = prepared.train[~prepared.touched[prepared.train]]
+        found += _doubts(prepared, looked_at, made.probabilities, is_judged=False)
     return tuple(sorted(found, key=lambda each: each.self_confidence - each.probability))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.evaluation.folds import NEVER
 from embedcache.heads.features import Features
 from embedcache.heads.ladder import Setting
 from embedcache.heads.model import Fold, Scored, Training
@@ -23,7 +24,7 @@ class EachFold:
     Args:
         make: Makes a fold of training rows and rows to score.
         training: N rows.
-        folds: (N,) fold of each row.
+        folds: (N,) fold of each row; `NEVER` for one that is fitted only.
     """
 
     def __init__(
@@ -34,7 +35,7 @@ class EachFold:
     ) -> None:
         self._shape = len(training.labels), training.k
         self._folds = []
-        for number in np.unique(folds):
+        for number in np.unique(folds[folds != NEVER]):
             held_out = np.flatnonzero(folds == number)
             part, seen = training.part(np.flatnonzero(folds != number))
             fold = make(part, training.features.take(held_out))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.folds import folds_around
 from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
 from embedcache.heads.artefact import Head
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
@@ -139,7 +139,7 @@ def fit(
     folds = (
         prepared.protocol.folds
         if crossed
-        else stratified_folds(labels[train], group[train], FOLDS, seed)
+        else folds_around(labels[train], group[train], prepared.touched[train], FOLDS, seed)
     )
     weights = ClassWeights.of(class_weight, prepared.classes[: prepared.k])
     recipe = Recipe(model, metric, values, abstain_precision, progress, weights)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.folds import NEVER, folds_around
 from embedcache.evaluation.splits import FOLDS
 from embedcache.heads.features import Features
 from embedcache.heads.forms.form import Form
@@ -91,21 +91,24 @@ def cross_judge(
     """What heads of the other outer folds say of each row.
 
     Args:
-        training: The J rows.
-        group: (J,) int32 codes, negative for none.
-        folds: (J,) outer fold of each row.
+        training: The J rows, and those that are never judged.
+        group: Their int32 codes, negative for none.
+        folds: Outer fold of each, `NEVER` for those that every head is fitted on.
         recipe: Followed anew for each fold, on the others.
     """
-    judged = Judged.nothing(len(training.labels), training.k)
-    numbers, outer = np.unique(folds), []
+    of_any = np.flatnonzero(folds != NEVER)
+    judged = Judged.nothing(len(of_any), training.k)
+    numbers, outer = np.unique(folds[of_any]), []
     for fold in numbers:
         rest, held_out = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         # A choice wants codes without gaps; the rest may miss a rare class.
         part, seen = training.part(rest)
         part = recipe.weighed(part, training.labels[rest])
-        inner = stratified_folds(part.labels, group[rest], FOLDS, training.seed + 1 + int(fold))
+        touched, seed = folds[rest] == NEVER, training.seed + 1 + int(fold)
+        inner = folds_around(part.labels, group[rest], touched, FOLDS, seed)
         prefix = f"judging, fold {fold + 1} of {len(numbers)}: "
         made = recipe.make(part, group[rest], inner, prefix)
-        judged.write(held_out, seen, made, training.features.take(held_out))
+        place = np.searchsorted(of_any, held_out)
+        judged.write(place, seen, made, training.features.take(held_out))
         outer.append(made)
     return Judged(judged.probabilities, judged.temperature, judged.threshold, tuple(outer))

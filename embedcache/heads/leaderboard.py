@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
+from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.simultaneous import simultaneous_differences
 from embedcache.heads.choice_records import Contender, Leaderboard
 from embedcache.heads.model import Model, Training
@@ -57,7 +58,7 @@ def choose(
             one with the lowest loss is taken.
         training: The n rows.
         group: (n,) int32 codes, negative for none.
-        folds: (n,) fold of each row.
+        folds: (n,) fold of each row; `NEVER` for one that is fitted and not chosen by.
         metric: As for `selection.select`, like the next two.
         values: Exactly these values of the model's parameter.
         progress: Told of every setting.
@@ -109,7 +110,7 @@ def choose(
         )
         for each in names
     }
-    board = _rank(tried, group, left_out, metric=metric, seed=training.seed)
+    board = _rank(tried, group[folds != NEVER], left_out, metric=metric, seed=training.seed)
     winner = board.contenders[0].model
     return Choice(MODELS[winner], tried[winner], board)
 

@@ -22,6 +22,8 @@ def out_of_fold(
 ) -> NDArray[np.float64]:
     """Scores (n, K), −inf for a class that the other folds don't have.
 
+    Those of a row that no fold holds out mean nothing.
+
     They are computed anew for the one setting that was chosen: to keep those of every
     setting that was tried would take as much memory as the features, times the settings,
     where classes are many.
@@ -29,7 +31,7 @@ def out_of_fold(
     Args:
         model: What to fit.
         training: The n rows.
-        folds: (n,) fold of each row.
+        folds: (n,) fold of each row; `NEVER` for one that is fitted only.
         setting: The parameters.
     """
     found = model.out_of_fold(training, folds).score(setting, _TOLERANCE / training.k)

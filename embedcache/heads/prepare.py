@@ -18,9 +18,11 @@ from embedcache.heads.cleaning import Cleaned, clean
 from embedcache.heads.features import Features
 from embedcache.heads.problem import Problem
 
-__all__ = ["Prepared", "check_finite", "prepare"]
+__all__ = ["Prepared", "check_finite", "prepare", "touched_rows"]
 
 _BLOCK = 4096  # rows looked at together
+_LEAST_UNTOUCHED = 10
+"""Fewer rows say nothing: one more that is right is ten points."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,8 @@ class Prepared:
         code: From the problem's label codes to positions in `classes`, −1 for a
             class without rows.
         notes: What a person should know before anything is fitted.
+        touched: (M,) bool, rows that the backbone has seen, or that belong to a group of which
+            it has seen one: they are fitted at most.
     """
 
     problem: Problem
@@ -48,6 +52,7 @@ class Prepared:
     judged_k: int
     code: NDArray[np.int32]
     notes: tuple[str, ...]
+    touched: NDArray[np.bool_]
 
     @property
     def labels(self) -> NDArray[np.int32]:
@@ -66,9 +71,9 @@ class Prepared:
 
     @property
     def judged(self) -> NDArray[np.int64]:
-        """Which of the M rows are judged: in a cross-validation all."""
+        """Which of the M rows are judged: in a cross-validation all that are not touched."""
         if self.protocol.is_cross_validation:
-            return np.arange(len(self.protocol.side))
+            return np.flatnonzero(self.protocol.folds >= 0)
         return np.flatnonzero(self.protocol.side == SIDE_TEST)
 
     @property
@@ -107,6 +112,8 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int, reads_test: bool =
             expected="two classes with two rows each, or more",
             hint="label the data and run extract again: labels alone embed nothing",
         )
+    touched = touched_rows(problem.seen, problem.group)[rows]
+    _check_untouched(problem, rows, touched)
     compact = np.unique(problem.labels[rows], return_inverse=True)[1]
     _check_fittable(problem, rows, compact, problem.group[rows])
     protocol = choose_protocol(
@@ -116,11 +123,12 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int, reads_test: bool =
         problem.groups,
         problem.digests[rows],
         seed=seed,
+        touched=touched,
     )
     train = rows[protocol.side != SIDE_TEST]
     check_finite(problem, rows if reads_test else train)
     if protocol.is_cross_validation:
-        _check_nestable(problem, rows)
+        _check_nestable(problem, rows[~touched])
     else:
         _check_fittable(problem, train, problem.labels[train], problem.group[train])
     fitted, used = np.unique(problem.labels[train]), np.unique(problem.labels[rows])
@@ -138,8 +146,44 @@ def prepare(problem: Problem, *, on_conflict: str, seed: int, reads_test: bool =
         len(fitted),
         len(used),
         code,
-        _notes(problem, cleaned, protocol, fitted),
+        _notes(problem, cleaned, protocol, fitted) + _note_of_touched(touched),
+        touched,
     )
+
+
+def touched_rows(seen: NDArray[np.bool_] | None, group: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Rows that were seen, and those that err together with one, (N,) bool.
+
+    Args:
+        seen: (N,) bool; None for none.
+        group: (N,) int32 codes, negative for none.
+    """
+    if seen is None:
+        return np.zeros(len(group), bool)
+    units = row_units(group)
+    return np.isin(units, units[seen])
+
+
+def _check_untouched(problem: Problem, rows: NDArray[np.int64], touched: NDArray[np.bool_]) -> None:
+    """Refuse to choose and judge by next to nothing."""
+    left = rows[~touched]
+    if not touched.any() or len(left) >= _LEAST_UNTOUCHED:
+        return
+    raise UnfittableError(
+        "the backbone has seen these images: they can neither choose a head nor judge one",
+        where=problem.backbone,
+        got=f"{len(left):,} of {len(rows):,} labelled rows that it has not seen",
+        expected=f"{_LEAST_UNTOUCHED} or more",
+        hint="label images that it has not seen, and extract them; until then `predict` with "
+        "the run that shipped the backbone",
+    )
+
+
+def _note_of_touched(touched: NDArray[np.bool_]) -> tuple[str, ...]:
+    if not touched.any():
+        return ()
+    rows = _count(int(touched.sum()), "row")
+    return (f"{rows} that the backbone was tuned with: fitted, neither chosen nor judged by",)
 
 
 def check_finite(problem: Problem, rows: NDArray[np.int64]) -> None:

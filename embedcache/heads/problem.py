@@ -36,6 +36,8 @@ class Problem:
         dataset: Name of the data set.
         prior: (K, D) float64: weights for features of length 1 that `logreg` shrinks
             towards instead of zero; None for zero.
+        seen: (N,) bool, images that trained a backbone or chose among its weights; None for
+            none of them.
     """
 
     features: Table
@@ -49,6 +51,7 @@ class Problem:
     sources: tuple[FeatureSource, ...]
     dataset: str
     prior: NDArray[np.float64] | None = None
+    seen: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.evaluation.abstention import Threshold, choose_threshold
+from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
 from embedcache.heads.class_weights import ClassWeights
@@ -32,7 +33,8 @@ class Made:
         choice: Model and setting.
         fit: On all of the n rows, the temperature folded in.
         temperature: What the scores were divided by.
-        probabilities: (n, K) float64, out of fold, after the temperature.
+        probabilities: (n, K) float64, out of fold, after the temperature; of those of the n
+            rows that a fold holds out.
         threshold: From which probability on to answer; None where nobody asked.
     """
 
@@ -88,7 +90,7 @@ class Recipe:
         Args:
             training: The n rows.
             group: (n,) int32 codes, negative for none.
-            folds: (n,) fold of each row.
+            folds: (n,) fold of each row; `NEVER` for one that is fitted only.
             prefix: Of what progress is told.
             fitted: Other rows to fit, of the same classes; by default all n.
         """
@@ -108,32 +110,36 @@ class Recipe:
         )
         model, setting = choice.model, choice.selected.record.setting
         told(f"calibrating {model.name}")
-        scores = out_of_fold(model, training, folds, setting)
+        held_out = folds != NEVER
+        scores = out_of_fold(model, training, folds, setting)[held_out]
+        labels, units = training.labels[held_out], group[held_out]
+        counts = None if training.weights is None else training.weights[held_out]
         made = model.fit(fitted or training, setting)
         if model.calibrated:
-            temperature = _temperature(scores, training, group)
+            temperature = _temperature(scores, labels, counts, units)
             made = Fit(made.form.cooled(temperature), made.converged, made.iterations)
         else:
             temperature = setting["temperature"]  # selection found it, and the fit applied it
         probabilities = softmax(scores / temperature)
         threshold = None
         if self.abstain_precision is not None:
-            threshold = choose_threshold(
-                training.labels, probabilities, group, self.abstain_precision
-            )
+            threshold = choose_threshold(labels, probabilities, units, self.abstain_precision)
         return Made(choice, made, temperature, probabilities, threshold)
 
 
 def _temperature(
-    scores: NDArray[np.float64], training: Training, group: NDArray[np.int32]
+    scores: NDArray[np.float64],
+    labels: NDArray[np.integer],
+    weights: NDArray[np.float64] | None,
+    group: NDArray[np.int32],
 ) -> float:
     """The temperature of the least log-loss, or 1 where that gains less than one paired error.
 
     As among settings, the simpler of what cannot be told apart: a dozen rows would ask for
     a temperature that their own smoothing made.
     """
-    labels, counts = training.labels, 1.0 if training.weights is None else training.weights
-    temperature = fit_temperature(scores, labels, training.weights)
+    counts = 1.0 if weights is None else weights
+    temperature = fit_temperature(scores, labels, weights)
     mean, error = paired_difference(
         counts * row_log_loss(labels, softmax(scores / temperature)),
         counts * row_log_loss(labels, softmax(scores)),

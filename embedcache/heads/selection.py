@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
+from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
@@ -48,7 +49,7 @@ class Selected:
 
     Attributes:
         record: All that the choice was made from.
-        losses: (n,) float64, of the chosen setting.
+        losses: float64, of the chosen setting, one for each of the n rows that is held out.
         accuracy: Its out-of-fold accuracy.
     """
 
@@ -88,7 +89,7 @@ def select(
         model: What to fit.
         training: The n rows.
         group: (n,) int32 codes, negative for none: rows of a group err together.
-        folds: (n,) fold of each row.
+        folds: (n,) fold of each row; `NEVER` for one that is fitted and not chosen by.
         metric: One of `METRICS`.
         values: Exactly these values of the model's parameter instead of the climb.
         by_folds: Never leave one out, so that models can be compared on equal terms.
@@ -99,14 +100,15 @@ def select(
     """
     if metric not in METRICS:
         raise UsageError("unknown metric", got=metric, expected=", ".join(METRICS))
-    labels = training.labels
-    search = _Search(model, training, group, metric, progress)
+    labels, held_out = training.labels, folds != NEVER
+    search = _Search(model, training, held_out, group, metric, progress)
     # Rows of a group must leave together, so groups need folds.
-    alone = None if by_folds or (group >= 0).any() else model.leave_one_out(training)
+    needs_folds = by_folds or (group >= 0).any() or not held_out.all()
+    alone = None if needs_folds else model.leave_one_out(training)
     if alone is not None:
         search.scorer, search.folds, smallest = alone, len(labels), len(labels)
     else:
-        sizes = np.unique(folds, return_counts=True)[1]
+        sizes = np.unique(folds[held_out], return_counts=True)[1]
         search.scorer, search.folds = model.out_of_fold(training, folds), len(sizes)
         smallest = len(labels) - int(sizes.max())
     for number, ladder in enumerate(model.ladders):
@@ -137,12 +139,15 @@ class _Search:
         self,
         model: Model,
         training: Training,
+        held_out: NDArray[np.bool_],
         group: NDArray[np.int32],
         metric: str,
         progress: Progress | None,
     ) -> None:
-        self.model, self.labels, self.weights = model, training.labels, training.weights
-        self.group, self.metric, self.progress = group, metric, progress
+        weights = training.weights
+        self.model, self.held_out, self.labels = model, held_out, training.labels[held_out]
+        self.weights = None if weights is None else weights[held_out]
+        self.group, self.metric, self.progress = group[held_out], metric, progress
         self.k = training.k
         self.tried: dict[tuple[int, int], _Tried] = {}  # by ladder and rung, simplest first
         self.log_loss = float(np.log(self.k))
@@ -203,7 +208,7 @@ class _Search:
             self.progress(f"choosing {self.model.name}: {described(setting)}")
         tolerance = _TOLERANCE * self.log_loss / self.k
         made = self.scorer.score(setting, tolerance)
-        scores = made.scores.astype(np.float64)
+        scores = made.scores[self.held_out].astype(np.float64)
         if not self.model.calibrated:
             setting["temperature"] = fit_temperature(scores, self.labels, self.weights)
             scores /= setting["temperature"]

@@ -58,6 +58,7 @@ def few_shot(
 ) -> ShotCurve:
     """Follow the recipe on class-balanced draws, judged by the rows that judge the head.
 
+    Rows that a backbone has seen are not drawn, as each draw also chooses a setting.
     Draws of a seed are nested: its five rows of a class are among its ten. Rows of groups
     that the draw does not have yet come first. A setting cannot be chosen where each class
     has one row, so at one shot it is chosen, and the temperature found, on two rows of each
@@ -130,16 +131,17 @@ def _places(keys: NDArray[np.integer]) -> NDArray[np.int64]:
 def _parts(
     prepared: Prepared, training: Training, made: Made, outer: tuple[Made, ...]
 ) -> Iterator[_Part]:
-    group = prepared.group[prepared.train]
+    group, free = prepared.group[prepared.train], ~prepared.touched[prepared.train]
     if not outer:
         everything = np.arange(len(prepared.judged))
-        yield _Part(training, group, np.arange(training.k), everything, made.choice.model.name)
+        part, seen = training.part(np.flatnonzero(free))
+        yield _Part(part, group[free], seen, everything, made.choice.model.name)
         return
     folds = prepared.protocol.folds
-    for fold, each in zip(np.unique(folds), outer, strict=True):
-        rest = np.flatnonzero(folds != fold)
+    for fold, each in zip(np.unique(folds[free]), outer, strict=True):
+        rest = np.flatnonzero(free & (folds != fold))
         part, seen = training.part(rest)
-        held_out = np.flatnonzero(folds == fold)
+        held_out = np.flatnonzero(folds[free] == fold)
         yield _Part(part, group[rest], seen, held_out, each.choice.model.name)
 
 

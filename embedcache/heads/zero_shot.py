@@ -111,6 +111,7 @@ def zero_shot(
         judged_k,
         code,
         _notes(classes[len(named.classes) : judged_k], int((~judged).sum())),
+        np.zeros(len(rows), bool),
     )
     head = _head(problem, named, classes[len(named.classes) :], chosen)
     judged_rows = Judged.nothing(len(rows), judged_k)

@@ -14,6 +14,7 @@ from embedcache.heads.problem import Problem
 from embedcache.heads.side_by_side import SideBySide
 from embedcache.records.feature_source import FeatureSource
 from embedcache.records.manifest import SPLITS
+from embedcache.records.seen import UNSEEN
 from embedcache.store.cache import FeatureCache
 
 __all__ = ["problem_of", "side_by_side"]
@@ -38,6 +39,7 @@ def problem_of(cache: FeatureCache) -> Problem:
         groups=tables.groups,
         sources=(_source(cache),),
         dataset=cache.path.parent.name,
+        seen=None if tables.seen is None else tables.seen != UNSEEN,
     )
 
 
@@ -88,6 +90,7 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
         groups=problem.groups,
         sources=tuple(map(_source, caches)),
         dataset=problem.dataset,
+        seen=_seen(caches, parts),
     )
     return joined, (*_left_out(caches, parts), *_disagreements(caches, parts))
 
@@ -106,6 +109,18 @@ def _check_one_label(cache: FeatureCache) -> None:
 def _source(cache: FeatureCache) -> FeatureSource:
     name = cache.meta.backbone.name
     return FeatureSource(name, cache.identity, cache.content_digest, cache.dim)
+
+
+def _seen(
+    caches: Sequence[FeatureCache], parts: Sequence[NDArray[np.int64]]
+) -> NDArray[np.bool_] | None:
+    """Which rows any of the backbones has seen."""
+    tables = [
+        cache.tables.seen[rows] != UNSEEN
+        for cache, rows in zip(caches, parts, strict=True)
+        if cache.tables.seen is not None
+    ]
+    return np.any(tables, axis=0) if tables else None
 
 
 def _check_different(caches: Sequence[FeatureCache]) -> None:

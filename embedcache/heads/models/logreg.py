@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from embedcache.evaluation.folds import NEVER
 from embedcache.heads.features import Features
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.ladder import Ladder, Setting, decades
@@ -44,7 +45,8 @@ class Logreg(Base):
 
     def out_of_fold(self, training: Training, folds: NDArray[np.int64]) -> Fold:
         """All folds at once by the project's own solver, unless the data are small."""
-        classes = [np.unique(training.labels[folds != fold]) for fold in np.unique(folds)]
+        numbers = np.unique(folds[folds != NEVER])
+        classes = [np.unique(training.labels[folds != fold]) for fold in numbers]
         # Without a row of a class, its intercept has no optimum.
         if _is_small(training.features, training.k) or min(map(len, classes)) < training.k:
             return super().out_of_fold(training, folds)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from embedcache.evaluation.folds import NEVER
 from embedcache.heads.features import Features
 from embedcache.heads.solver.fit import COLUMNS, MakeTargets, into_span, scaler_sides
 from embedcache.heads.solver.minimise import minimise
@@ -29,7 +30,7 @@ class OutOfFold:
     """Logits of every row by the fit that has not seen it.
 
     Attributes:
-        logits: (N, K) float32; (N, 1) for two classes.
+        logits: (N, K) float32; (N, 1) for two classes; 0 for a row that no fold holds out.
         converged: Whether every fold reached the tolerance.
         passes: Over the rows, by all folds together.
     """
@@ -45,7 +46,7 @@ class FoldedFits:
     Args:
         features: N rows.
         make_targets: Makes the targets on a device in a dtype.
-        folds: (N,) fold of each row.
+        folds: (N,) fold of each row; `NEVER` for one that is fitted only.
         weight: (N,) how much each row counts; None where all count 1.
         device: Where, such as `cpu` or `cuda`.
     """
@@ -72,7 +73,7 @@ class FoldedFits:
                 done, used = group.solve(c, tolerance, max_passes)
                 converged, passes = converged and done, passes + used
                 parts.append(group.logits())
-        logits = np.empty((self._n, parts[0].shape[1]), np.float32)
+        logits = np.zeros((self._n, parts[0].shape[1]), np.float32)
         for group, part in zip(self._groups, parts, strict=True):
             logits[group.held_out] = part
         return OutOfFold(logits, converged, passes)
@@ -87,9 +88,9 @@ def _groups(
 ) -> list[_Group]:
     """One group of all folds, or one of each where it has fewer training rows than dimensions."""
     n, d = len(features), features.dim
-    numbers = np.unique(folds)
+    numbers, sizes = np.unique(folds[folds != NEVER], return_counts=True)
     scalers = [Scaler.of(features.take(np.flatnonzero(folds != fold))) for fold in numbers]
-    if n - int(np.bincount(folds).min()) >= d:
+    if n - int(sizes.min()) >= d:
         rows = Rows(features, Scaler.of(features), workers, in_memory=fits_in_memory(n * d))
         return [_Group(rows, make_targets, folds, numbers, weight, scalers)]
     groups, raw = [], features.array()
