@@ -17,6 +17,7 @@ from embedcache.cli.options import (
 )
 from embedcache.errors import UsageError
 from embedcache.finetuning.augment_names import AUGMENTATIONS
+from embedcache.reports.escape import printable
 
 __all__ = ["finetune"]
 
@@ -112,6 +113,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
     `decide` is asked first: unless its verdict is ESCALATE, nothing is trained.
     Labels and sides are the run's. Its test rows are read once, at the end: the gate says
     whether the tuned model is better than the run's head.
+    What passes is a run with a backbone of its own, tuned:RUN, whose features are cached.
     The same command goes on after an interruption.
     """
     from embedcache.heads.json_records import dump_record
@@ -132,9 +134,14 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
         )
     if as_json:
         record = json.loads(dump_record(done.record))
-        print_json({"run": str(done.path), "finetune": record})
+        cache = done.cache and str(done.cache)
+        print_json({"run": str(done.path), "cache": cache, "finetune": record})
         return
     click.echo(f"{finetune_text(done.record)}\nrun:     {shown(done.path)}")
+    if done.record.gate and done.record.gate.ships:
+        if done.cache:
+            click.echo(f"cache:   {shown(done.cache)}")
+        click.echo(f"next:    embedcache predict {printable(done.path.name)} IMAGES…")
 
 
 def _rate(text: str | None) -> float | None:

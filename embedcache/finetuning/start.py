@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UnfittableError
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.folds import folds_around
 from embedcache.evaluation.units import row_units
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.logreg import softmax
@@ -49,7 +49,11 @@ class Start:
 
 
 def set_validation_aside(
-    labels: NDArray[np.integer], group: NDArray[np.int32], split: NDArray[np.uint8], seed: int
+    labels: NDArray[np.integer],
+    group: NDArray[np.int32],
+    split: NDArray[np.uint8],
+    seed: int,
+    touched: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.bool_]:
     """Which training rows are for validation, (N,) bool.
 
@@ -61,14 +65,17 @@ def set_validation_aside(
         group: (N,) int32 codes, negative for none.
         split: (N,) uint8 codes into `SPLITS`.
         seed: Of the draw.
+        touched: (N,) bool, rows that the backbone was tuned with before: none is for validation,
+            as it would speak for the weights that know it. None where there are none.
 
     Raises:
         UnfittableError: No row can be set aside.
     """
-    chosen: NDArray[np.bool_] = split == SPLITS.index("val")
+    touched = np.zeros(len(labels), bool) if touched is None else touched
+    chosen: NDArray[np.bool_] = (split == SPLITS.index("val")) & ~touched
     if not chosen.any() or chosen.all():
         folds = max(_SHARE, -(-len(labels) // _MOST))
-        chosen = stratified_folds(labels, group, folds, seed) == 0
+        chosen = folds_around(labels, group, touched, folds, seed) == 0
     units = row_units(group)
     for label in np.unique(labels):
         if chosen[labels == label].all():
@@ -76,9 +83,10 @@ def set_validation_aside(
             chosen[units == units[first]] = False
     if not chosen.any():
         raise UnfittableError(
-            "no row can be set aside for validation: every class would lose its only ones",
-            got=f"{len(labels)} training rows",
-            expected="at least one class with two rows or groups",
+            "no row can be set aside for validation",
+            got=f"{len(labels)} training rows, {int(touched.sum())} of which the backbone has "
+            "been tuned with before",
+            expected="a class with two rows or groups, one of which it has not seen",
             hint="label more images",
         )
     return chosen

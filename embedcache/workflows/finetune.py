@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from embedcache.heads.head_record import load_head_record
 from embedcache.heads.json_records import dump_record, load_record
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import (
+    BACKBONE,
     CONFIG,
     FINETUNE,
     HEAD,
@@ -34,7 +36,7 @@ from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
-from embedcache.workflows.tuned_run import MODEL, Shipment, ship
+from embedcache.workflows.tuned_run import MODEL, Shipment, extract_command, extract_tuned, ship
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
 from embedcache.workflows.tuning_gate import (
     Opened,
@@ -60,11 +62,28 @@ class Finetuned:
         path: Its folder.
         record: How it went.
         reused: Whether it was finished before.
+        cache: Of the tuned features; None where nothing ships, or the images have moved.
     """
 
     path: Path
     record: FinetuneRecord
     reused: bool = False
+    cache: Path | None = None
+
+
+class _Watch:
+    """Passes on what an extraction says."""
+
+    def __init__(self, notify: Notify, on_step: Callable[[int, int], None] | None) -> None:
+        self._notify = notify
+        self._on_step = on_step
+
+    def note(self, text: str) -> None:
+        self._notify(text)
+
+    def progress(self, done: int, total: int) -> None:
+        if self._on_step is not None:
+            self._on_step(done, total)
 
 
 def finetune(
@@ -81,8 +100,9 @@ def finetune(
     """Train a run's backbone and head together, on its training rows alone, and judge them.
 
     The test rows are read once, after the training, and only if the validation rows find the
-    tuned weights better than the frozen ones. The same call goes on after an interruption, and
-    gives the finished result again without training.
+    tuned weights better than the frozen ones. What passes is a run with a backbone of its own,
+    whose features of the same images are then cached. The same call goes on after an
+    interruption, and gives the finished result again without training.
 
     Args:
         cache_or_run: A cache's file, or the name or folder of a run; by default the newest cache.
@@ -93,7 +113,7 @@ def finetune(
         force: Train whatever `decide` says.
         overwrite: Train again what is finished.
         notify: Told what a person should know.
-        on_step: Told of steps taken, and of how many there are.
+        on_step: Told of steps taken, and of how many there are; then of images.
 
     Raises:
         UsageError: The verdict, the run, its images or the budget do not allow it.
@@ -111,15 +131,16 @@ def finetune(
         notify(f"{tuning.missing} training rows of the run are not in the cache any more")
     material = gather(tuning, options)
     fingerprint = fingerprint_of(material, options)
+    work = runs / f".{MODEL}-{fingerprint[:12]}.work"
     if not overwrite and (done := _finished(runs, fingerprint)):
         notify("trained already; --overwrite trains again")
-        return done
+        shutil.rmtree(work, ignore_errors=True)  # of a kill just after it was published
+        return _with_cache(done, tuning, options, _Watch(notify, on_step))
     test = find_test_rows(tuning, options.source)
     if test is None:
         notify("the run has no test rows: without them nothing can pass the gate")
     else:
         notify(foresee(test, runs, fingerprint))
-    work = runs / f".{MODEL}-{fingerprint[:12]}.work"
     if not force and not work.exists():
         _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
@@ -135,7 +156,22 @@ def finetune(
         record = replace(record, sweep=swept, gate=opened.gate if opened else None)
         path = _publish(runs, tuning, material, options, record, test, opened)
         session.forget()
-    return Finetuned(path, record)
+    return _with_cache(Finetuned(path, record), tuning, options, _Watch(notify, on_step))
+
+
+def _with_cache(
+    done: Finetuned, tuning: TuningRows, options: FinetuneOptions, watch: _Watch
+) -> Finetuned:
+    """The result, and the features of the backbone that it ships."""
+    if not (done.record.gate and done.record.gate.ships and (done.path / BACKBONE).is_dir()):
+        return done
+    watch.note("features of the tuned backbone, for heads and for predict")
+    cache = extract_tuned(done.path, tuning.cache, options.device, watch)
+    if cache is None:
+        location = options.source or Path(tuning.cache.meta.source.location)
+        command = extract_command(done.path, location)
+        watch.note(f"the images are not where they were: {command} caches their features")
+    return replace(done, cache=cache)
 
 
 def _publish(
@@ -195,7 +231,7 @@ def _run_of(given: str | Path | None, runs: Path, root: Path, notify: Notify) ->
     """The run that is meant: named, or the newest logistic regression on a cache."""
     if given is not None and Path(given).suffix != ".h5":
         return find_run(str(given), runs)
-    path = Path(given) if given is not None else choose_cache(root, "finetune")
+    path = Path(given) if given is not None else choose_cache(root, "finetune", frozen=True)
     if given is None:
         notify(f"cache: {path}")
     cache = FeatureCache(path)

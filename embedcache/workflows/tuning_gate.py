@@ -29,7 +29,7 @@ from embedcache.runs.ledger import next_gate, record_gate
 from embedcache.workflows.openings import test_rows_digest
 from embedcache.workflows.tuning import Tuned
 from embedcache.workflows.tuning_material import Material
-from embedcache.workflows.tuning_rows import TuningRows
+from embedcache.workflows.tuning_rows import TuningRows, touched_in
 
 __all__ = ["Opened", "TestRows", "find_test_rows", "foresee", "go_back", "open_gate"]
 
@@ -87,6 +87,8 @@ class _AsShipped(nn.Module):
 def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
     """The run's test rows that its cache still has; None where there are none.
 
+    Images that the backbone was tuned with before are none.
+
     Args:
         tuning: The run and its cache.
         source: Where the images are now; None for where they were.
@@ -99,7 +101,10 @@ def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
     test = known.digest[known.side == SIDE_TEST]
     # Each image once, as in `JudgedRows`.
     images = np.unique(np.ascontiguousarray(test).view("V32").ravel())
-    position = {digest.tobytes(): row for row, digest in enumerate(cache.sha256)}
+    touched = touched_in(cache)
+    position = {
+        digest.tobytes(): row for row, digest in enumerate(cache.sha256) if not touched[row]
+    }
     found = [position[each.tobytes()] for each in images if each.tobytes() in position]
     if not found:
         return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.blocks import blocks, family
 from embedcache.backbones.load import build_architecture, find_device
-from embedcache.evaluation.folds import stratified_folds
+from embedcache.evaluation.folds import folds_around
 from embedcache.evaluation.splits import FOLDS
 from embedcache.finetuning.classifier import Classifier
 from embedcache.finetuning.freezing import Freezing, unfrozen_blocks
@@ -103,7 +103,8 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
     check_identity(cache, source_of(cache, options.device, None))
     group = cache.tables.group[rows]
     features = cache.rows(rows)
-    aside = set_validation_aside(labels, group, cache.split[rows], options.seed)
+    touched = tuning.touched
+    aside = set_validation_aside(labels, group, cache.split[rows], options.seed, touched)
     c = _strength(tuning, features, labels, group, options.seed)
     start = starting_head(features, labels, aside, c)
     preprocessing = Preprocessing.from_identity(cache.identity)
@@ -163,7 +164,7 @@ def _strength(
         "logreg",
         Training(Features.of(features), labels, seed),
         group,
-        stratified_folds(labels, group, FOLDS, seed),
+        folds_around(labels, group, tuning.touched, FOLDS, seed),
         metric="log_loss",
         values=None,
         progress=None,

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UnfittableError, UsageError
 from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TRAIN
 from embedcache.heads.artefact import Head
+from embedcache.heads.prepare import touched_rows
 from embedcache.heads.rows import RunRows
+from embedcache.records.seen import UNSEEN
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import CONFIG
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import caches_of_identity
 
-__all__ = ["TuningRows", "tuning_rows"]
+__all__ = ["TuningRows", "touched_in", "tuning_rows"]
 
 _LARGEST_CONFIG = 16 << 20
 
@@ -37,6 +39,8 @@ class TuningRows:
         rows: (N,) int64 rows of the cache, all of the training side.
         labels: (N,) int64 positions in `head.classes`: the run's labels, not the cache's.
         missing: Training rows of the run that the cache does not have any more.
+        touched: (N,) bool, rows that the backbone was tuned with before, or that belong to a
+            group of which it has seen a row: they may train it again, and judge nothing.
     """
 
     run: Path
@@ -45,6 +49,7 @@ class TuningRows:
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     missing: int
+    touched: NDArray[np.bool_]
 
 
 def tuning_rows(run: Path, root: Path) -> TuningRows:
@@ -90,7 +95,13 @@ def tuning_rows(run: Path, root: Path) -> TuningRows:
             got=", ".join(head.classes[label] for label in lost[:5]),
             hint="fit the head again on the cache as it is: embedcache fit-head",
         )
-    return TuningRows(run, head, cache, rows[rows >= 0], labels, int((rows < 0).sum()))
+    missing, rows = int((rows < 0).sum()), rows[rows >= 0]
+    return TuningRows(run, head, cache, rows, labels, missing, touched_in(cache)[rows])
+
+
+def touched_in(cache: FeatureCache) -> NDArray[np.bool_]:
+    """Rows of a cache that may judge nothing, (N,) bool: see `TuningRows.touched`."""
+    return touched_rows(cache.seen != UNSEEN, cache.tables.group)
 
 
 def _cache_of(run: Path, head: Head, root: Path) -> FeatureCache:

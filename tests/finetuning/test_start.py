@@ -27,6 +27,20 @@ def test_a_sixth_of_each_class() -> None:
     assert np.bincount(labels[aside(labels)]).tolist() == [10, 10, 10]
 
 
+def test_rows_that_the_backbone_knows_validate_nothing() -> None:
+    """Neither drawn nor named by the source; they stay to train on."""
+    labels, known = cycle(2, 60), np.arange(60) < 40
+    group, split = np.full(60, -1, np.int32), np.zeros(60, np.uint8)
+    split[[0, 1, 50, 51]] = 2
+    for own in (split, np.zeros(60, np.uint8)):
+        chosen = set_validation_aside(labels, group, own, 0, known)
+        assert chosen.any()
+        assert not chosen[known].any()
+    with pytest.raises(UnfittableError, match="validation") as refused:
+        set_validation_aside(labels, group, split, 0, np.ones(60, bool))
+    assert "60 of which" in refused.value.got
+
+
 def test_no_more_than_are_needed() -> None:
     """About 2,000 of very many rows."""
     assert 1_900 < aside(cycle(2, 60_000)).sum() < 2_100

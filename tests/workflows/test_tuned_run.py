@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 import torch
 from lab import split_pictures
+from safetensors.torch import load_file
 from shop import BACKBONE
 
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.load import build_architecture
-from embedcache.errors import CacheInvalidError, IdentityMismatchError
+from embedcache.backbones.tuned_folder import seen_by
+from embedcache.errors import CacheInvalidError, IdentityMismatchError, UsageError
+from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TEST, SIDE_TRAIN
+from embedcache.finetuning import training
 from embedcache.finetuning.interpolation import Point, Sweep
 from embedcache.heads.judged import JudgedRows
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.rows import RunRows
-from embedcache.records.seen import TRAINED, VALIDATED
+from embedcache.records.seen import TRAINED, UNSEEN, VALIDATED
 from embedcache.runs import folder as run_folder
 from embedcache.runs.folder import list_runs
 from embedcache.store.cache import FeatureCache
@@ -76,6 +80,9 @@ def place(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A copy of caches and runs; the pictures are those of `original`."""
     for name in ("cache", "runs"):
         shutil.copytree(original / name, tmp_path / name)
+    for config in (tmp_path / "runs").glob("*/config.json"):
+        text = config.read_text()
+        config.write_text(text.replace(str(original / "cache"), str(tmp_path / "cache")))
     monkeypatch.setenv("EMBEDCACHE_RUNS_DIR", str(tmp_path / "runs"))
     return tmp_path
 
@@ -102,6 +109,87 @@ def test_it_is_a_run(place: Path) -> None:
     assert (head.model, head.backbone) == ("finetune", f"tuned:{run.name}")
     listed = {each.path: each.state for each in runs(place / "runs", caches(place / "cache"))}
     assert listed[run] == "ok"
+
+
+def test_its_features_are_cached(place: Path) -> None:
+    """Of all rows of the run's cache, by itself; and they say which of them it has seen."""
+    (path,) = (place / "cache").glob("*/tuned-*.h5")
+    tuned, rows = FeatureCache(path), RunRows.load(shipped(place))
+    assert len(tuned) == 28
+    parts = {digest.tobytes(): part for digest, part in zip(tuned.sha256, tuned.seen, strict=True)}
+    sides = {digest.tobytes(): side for digest, side in zip(rows.digest, rows.side, strict=True)}
+    assert {(sides[key], part) for key, part in parts.items()} == {
+        (2, UNSEEN),
+        (1, TRAINED),
+        (1, VALIDATED),
+    }
+    (frozen,) = (place / "cache").glob("*/bundled-*.h5")
+    assert not FeatureCache(frozen).seen.any()
+
+
+def test_the_same_call_embeds_nothing_again(place: Path) -> None:
+    """Done is done; a cache that is gone, as after a kill, is made by the same call."""
+    (path,) = (place / "cache").glob("*/tuned-*.h5")
+    before, notes = path.read_bytes(), []
+    done = tune(place, notify=notes.append)
+    assert (done.cache, path.read_bytes()) == (path, before)
+    assert "trained already; --overwrite trains again" in notes
+    path.unlink()
+    assert tune(place).cache == path
+    assert FeatureCache(path).seen.any()
+
+
+def test_moved_images_are_not_looked_for(place: Path, original: Path, tmp_path: Path) -> None:
+    """It names the command that caches their features, with the place that was given."""
+    (path,) = (place / "cache").glob("*/tuned-*.h5")
+    path.unlink()
+    shutil.copytree(original / "photos", tmp_path / "moved")
+    notes: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("embedcache.workflows.tuned_run.locate", _gone)
+        done = tune(place, replace(QUICK, source=tmp_path / "moved"), notify=notes.append)
+    assert done.cache is None
+    assert f"extract {tmp_path / 'moved'} --backbone tuned:{done.path}" in notes[-1]
+    assert not path.exists()
+
+
+def _gone(*_: object) -> None:
+    raise UsageError("images are not there")
+
+
+def test_heads_on_it_are_judged_by_what_it_has_not_seen(place: Path) -> None:
+    """The 16 test rows choose and judge; the 12 that trained the backbone are fitted, too."""
+    (path,) = (place / "cache").glob("*/tuned-*.h5")
+    run = fit_head(path, runs_dir=place / "runs", values=(0.01,))
+    assert run.report.split.kind == "cross-validation"
+    assert (run.report.rows.train, run.report.rows.judged) == (28, 16)
+    judged = RunRows.load(run.path)
+    seen = FeatureCache(path).seen
+    assert (judged.side[seen == UNSEEN] >= SIDE_FOLD).all()
+    assert (judged.side[seen != UNSEEN] == SIDE_TRAIN).all()
+
+
+def test_tuned_twice(place: Path) -> None:
+    """Only rows that it has not seen validate and test it; what it has seen adds up."""
+    (path,) = (place / "cache").glob("*/tuned-*.h5")
+    run = fit_head(path, runs_dir=place / "runs", values=(0.01,)).path
+    known = RunRows.load(run)
+    side = known.side.copy()
+    side[np.flatnonzero(side >= SIDE_FOLD)[:8]] = SIDE_TEST
+    RunRows(known.digest, known.label, side).save(run)
+    before = seen_by(BackboneRequest(f"tuned:{shipped(place)}"))
+    assert before is not None
+    done = finetune(run.name, QUICK, cache_dir=place / "cache", runs_dir=place / "runs", force=True)
+    assert (done.record.gate.rows, done.record.gate.ships) == (8, True)
+    now = load_file(done.path / "tuned-rows.safetensors")
+    validated = now["digest"][now["part"] == VALIDATED].numpy()
+    assert len(validated)
+    assert not before.of(validated).any()
+    after = seen_by(BackboneRequest(f"tuned:{done.path}"))
+    assert after is not None
+    assert len(after) == len(known.digest) - 8
+    assert not after.of(known.digest[side == SIDE_TEST]).any()
+    assert FeatureCache(done.cache).meta.backbone.name == f"tuned:{done.path.name}"
 
 
 def test_predict_says_what_the_gate_measured(place: Path, original: Path) -> None:
@@ -176,8 +264,6 @@ def test_it_is_compared_with_the_frozen_run(place: Path) -> None:
 
 def test_it_remembers_what_trained_it(place: Path) -> None:
     """Training and validation rows of the run, and none of its test rows."""
-    from embedcache.backbones.tuned_folder import seen_by
-
     run = shipped(place)
     rows, seen = RunRows.load(run), seen_by(BackboneRequest(f"tuned:{run}"))
     assert seen is not None
@@ -216,7 +302,8 @@ def test_killed_while_it_is_published(
         with pytest.raises(_Killed):
             tune(place, options)
     assert [path.name[-8:] for path in list_runs(place / "runs")] == ["netune-1", "logreg-1"]
-    done = tune(place, options, on_step=lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr(training._Run, "step", lambda *_: pytest.fail("trained again"))
+    done = tune(place, options)
     assert done.record.gate.number == 2
     assert load_head(done.path).model == "finetune"
     assert build_architecture(BackboneRequest(f"tuned:{done.path}"))
