@@ -22,6 +22,7 @@ from embedcache.reports.escape import printable
 __all__ = ["finetune"]
 
 _AUTO = "auto"
+_PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
 
 
 @click.command()
@@ -100,6 +101,12 @@ _AUTO = "auto"
     show_default=True,
     help="Of validation rows, order, augmentation and dropout.",
 )
+@click.option(
+    "--cross-fit",
+    is_flag=True,
+    help="Judge by three more trainings, each on two thirds of the training rows, instead of by "
+    "test rows: for runs that have none, or too few.",
+)
 @click.option("--force", is_flag=True, help="Train without asking `decide` first.")
 @click.option("--overwrite", is_flag=True, help="Train again what is finished.")
 @cache_dir_option
@@ -121,7 +128,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
     from embedcache.workflows import finetune as workflow
     from embedcache.workflows.finetune_options import FinetuneOptions
 
-    places = {name: options.pop(name) for name in ("cache_dir", "runs_dir", "force", "overwrite")}
+    places = {name: options.pop(name) for name in _PLACES}
     rate = options.pop("lr")
     wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == _AUTO)
     with watch(quiet=quiet or as_json) as console:

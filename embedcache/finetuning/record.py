@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from embedcache.finetuning.curve import Progress
-from embedcache.finetuning.gate import Gate
+from embedcache.finetuning.gate import Gate, Third
 from embedcache.finetuning.interpolation import Sweep
 from embedcache.finetuning.rates import Trial
 from embedcache.finetuning.recipe import Recipe
@@ -67,6 +67,7 @@ class FinetuneRecord:
         sweep: How far to go from the frozen weights; None in records from before there was one.
         gate: What the test rows say; None where they were not opened, as the sweep went back to
             the frozen weights or the run has no test rows.
+        thirds: The trainings of a cross-fitted gate, in place of test rows; else none.
     """
 
     format: int
@@ -93,3 +94,4 @@ class FinetuneRecord:
     fingerprint: str
     sweep: Sweep | None = None
     gate: Gate | None = None
+    thirds: tuple[Third, ...] = ()

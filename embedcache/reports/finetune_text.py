@@ -66,7 +66,13 @@ def _verdict(record: FinetuneRecord) -> list[str]:
         return [*lines, "stay frozen: the run has no test rows, so nothing can pass the gate"]
     low, high = 100 * gate.interval.low, 100 * gate.interval.high
     before, after = f"{gate.accuracy_before:.1%} before", f"{gate.accuracy_after:.1%} after"
-    lines.append(f"gate {gate.number} on {gate.rows:,} test rows: {before}, {after}")
+    what = "cross-fitted rows" if record.thirds else "test rows"
+    lines.append(f"gate {gate.number} on {gate.rows:,} {what}: {before}, {after}")
+    lines += [
+        f"  a training without {third.rows:,} rows: {third.gained:,} gained, {third.lost:,} lost, "
+        f"alpha {third.alpha:.1f}"
+        for third in record.thirds
+    ]
     lines.append(f"{_votes(gate)}, p = {gate.p:.2g}, level {gate.level:.2g}")
     sure = f"[{low:+.1f}, {high:+.1f}], {1 - gate.level:.2%} interval"
     lines.append(f"difference: {100 * gate.difference:+.1f} points {sure}")

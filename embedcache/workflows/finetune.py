@@ -12,6 +12,7 @@ from typing import Any
 from embedcache.backbones.tuned_folder import seen_bytes
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.records import NotesOnly
+from embedcache.finetuning.gate import THIRDS
 from embedcache.finetuning.rates import restore
 from embedcache.finetuning.record import FORMAT, FinetuneRecord
 from embedcache.heads.head_record import load_head_record
@@ -29,6 +30,7 @@ from embedcache.runs.folder import (
     publish_run,
     runs_root,
 )
+from embedcache.storage.digests import sha256_hex
 from embedcache.storage.locks import exclusive
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
@@ -38,12 +40,15 @@ from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.tuned_run import MODEL, Shipment, extract_command, extract_tuned, ship
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
+from embedcache.workflows.tuning_cross import CrossFit, cross_rows
 from embedcache.workflows.tuning_gate import (
+    POWER,
     Opened,
     TestRows,
     find_test_rows,
     foresee,
     go_back,
+    offer,
     open_gate,
 )
 from embedcache.workflows.tuning_material import Material, gather, rows_seen
@@ -94,6 +99,7 @@ def finetune(
     runs_dir: Path | None = None,
     force: bool = False,
     overwrite: bool = False,
+    cross_fit: bool = False,
     notify: Notify | None = None,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Finetuned:
@@ -112,6 +118,8 @@ def finetune(
         runs_dir: Folder of runs.
         force: Train whatever `decide` says.
         overwrite: Train again what is finished.
+        cross_fit: Judge by three more trainings, each on two thirds of the training rows, instead
+            of by test rows; the budget is for all four.
         notify: Told what a person should know.
         on_step: Told of steps taken, and of how many there are; then of images.
 
@@ -123,6 +131,8 @@ def finetune(
         StorageError: The result cannot be written.
     """
     options = options or FinetuneOptions()
+    if cross_fit and options.budget is not None:
+        options = replace(options, budget=options.budget / (1 + THIRDS))
     notify = notify or _silent
     runs, root = runs_root(runs_dir), cache_root(cache_dir)
     tuning = tuning_rows(_run_of(cache_or_run, runs, root, notify), root)
@@ -131,16 +141,18 @@ def finetune(
         notify(f"{tuning.missing} training rows of the run are not in the cache any more")
     material = gather(tuning, options)
     fingerprint = fingerprint_of(material, options)
+    if cross_fit:
+        fingerprint = sha256_hex(f"cross-fit {fingerprint}".encode())
     work = runs / f".{MODEL}-{fingerprint[:12]}.work"
     if not overwrite and (done := _finished(runs, fingerprint)):
         notify("trained already; --overwrite trains again")
         shutil.rmtree(work, ignore_errors=True)  # of a kill just after it was published
         return _with_cache(done, tuning, options, _Watch(notify, on_step))
-    test = find_test_rows(tuning, options.source)
-    if test is None:
-        notify("the run has no test rows: without them nothing can pass the gate")
-    else:
-        notify(foresee(test, runs, fingerprint))
+    crossed = None
+    if cross_fit:
+        crossed = CrossFit(tuning, options, work, notify=notify, on_step=on_step)
+    test = crossed.rows if crossed else find_test_rows(tuning, options.source)
+    _foretell(tuning, test, runs, fingerprint, notify, cross_fit=cross_fit)
     if not force and not work.exists():
         _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
@@ -149,14 +161,42 @@ def finetune(
         swept = go_back(material, tuned, session.workers)
         opened = None
         if swept.alpha and test is not None:
-            opened = open_gate(test, runs, tuning, material, session.workers, fingerprint)
+            opened = (
+                crossed.open(runs, fingerprint)
+                if crossed
+                else open_gate(test, runs, tuning, material, session.workers, fingerprint)
+            )
         if not swept.alpha:  # the frozen weights are no news; what was tried is evidence
             restore(material.classifier, tuned.trained.final)
         record = _record(tuning, material, options, tuned, fingerprint)
-        record = replace(record, sweep=swept, gate=opened.gate if opened else None)
+        record = replace(record, sweep=swept)
+        if opened:
+            minutes = record.minutes + sum(each.minutes for each in opened.thirds)
+            record = replace(record, gate=opened.gate, thirds=opened.thirds, minutes=minutes)
         path = _publish(runs, tuning, material, options, record, test, opened)
         session.forget()
     return _with_cache(Finetuned(path, record), tuning, options, _Watch(notify, on_step))
+
+
+def _foretell(
+    tuning: TuningRows,
+    test: TestRows | None,
+    runs: Path,
+    change: str,
+    notify: Notify,
+    *,
+    cross_fit: bool,
+) -> None:
+    """Say what the gate will be able to see, and offer one that sees more."""
+    power = 0.0
+    if test is None:
+        notify("the run has no test rows: without them nothing can pass the gate")
+    else:
+        what = "cross-fitted training rows" if cross_fit else "test rows"
+        text, power = foresee(test, runs, change, what)
+        notify(text)
+    if power < POWER and not cross_fit:
+        notify(offer(cross_rows(tuning)))
 
 
 def _with_cache(
@@ -188,7 +228,7 @@ def _publish(
 
     def write(folder: Path) -> None:
         if test is not None and opened is not None and opened.gate.ships:
-            rows = test.images.digests, test.group, opened.probabilities
+            rows = opened.rows, test.images.digests, test.group, opened.probabilities
             shipments.append(ship(folder, tuning, material, *rows))
         else:
             write_atomic(folder / TUNED, _weights(material))

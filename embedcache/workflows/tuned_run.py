@@ -88,6 +88,7 @@ def ship(
     folder: Path,
     tuning: TuningRows,
     material: Material,
+    known: RunRows,
     digests: NDArray[np.uint8],
     group: NDArray[np.int32],
     probabilities: NDArray[np.float64],
@@ -101,6 +102,7 @@ def ship(
         folder: Of the run that is being made.
         tuning: The run that it comes from.
         material: Its classifier has the weights that passed.
+        known: All rows of the run, with their sides.
         digests: (T, 32) uint8 of the judged rows.
         group: (T,) int32, what errs together; negative for a row of its own.
         probabilities: (T, K), of the model that passed.
@@ -119,7 +121,6 @@ def ship(
         seen if before is None else before.joined(seen),
         cache.meta.backbone.license,
     )
-    known = RunRows.load(tuning.run)
     known.save(folder)
     _predictions(known, digests, group, probabilities).save(folder)
     asked = BackboneRequest(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from embedcache.evaluation.splits import SIDE_TEST
 from embedcache.evaluation.units import row_units
 from embedcache.finetuning.classifier import Classifier
-from embedcache.finetuning.gate import Gate, gate_level, gate_power, judge_change
+from embedcache.finetuning.gate import Gate, Third, gate_level, gate_power, judge_change
 from embedcache.finetuning.images import Images, InOrder
 from embedcache.finetuning.interpolation import Sweep, sweep
 from embedcache.finetuning.judging import logits_of
@@ -26,14 +26,29 @@ from embedcache.heads.logreg import softmax
 from embedcache.heads.rows import RunRows
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.runs.ledger import next_gate, record_gate
+from embedcache.store.cache import FeatureCache
 from embedcache.workflows.openings import test_rows_digest
 from embedcache.workflows.tuning import Tuned
 from embedcache.workflows.tuning_material import Material
 from embedcache.workflows.tuning_rows import TuningRows, touched_in
 
-__all__ = ["Opened", "TestRows", "find_test_rows", "foresee", "go_back", "open_gate"]
+__all__ = [
+    "POWER",
+    "Opened",
+    "TestRows",
+    "answer",
+    "find_test_rows",
+    "foresee",
+    "go_back",
+    "images_at",
+    "offer",
+    "open_gate",
+]
 
 _AT_ONCE = 16  # images, as on the validation rows
+POWER = 0.5
+"""Below this power cross-fitting is offered."""
+
 _GAIN, _DISCORDANCE = 0.04, 0.12
 """What fine-tuning did on ELPV: the gain of accuracy, and the share of rows that changed sides."""
 
@@ -62,10 +77,14 @@ class Opened:
     Attributes:
         gate: Whether the tuned model ships.
         probabilities: (T, K) float64 of the tuned model, rows as in `TestRows`.
+        rows: All rows of the run, with their sides.
+        thirds: The trainings that gave these answers, where that was not the tuned model itself.
     """
 
     gate: Gate
     probabilities: NDArray[np.float64]
+    rows: RunRows
+    thirds: tuple[Third, ...] = ()
 
 
 class _AsShipped(nn.Module):
@@ -100,43 +119,72 @@ def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
     known, cache = RunRows.load(tuning.run), tuning.cache
     test = known.digest[known.side == SIDE_TEST]
     # Each image once, as in `JudgedRows`.
-    images = np.unique(np.ascontiguousarray(test).view("V32").ravel())
+    wanted = np.unique(np.ascontiguousarray(test).view("V32").ravel())
     touched = touched_in(cache)
     position = {
         digest.tobytes(): row for row, digest in enumerate(cache.sha256) if not touched[row]
     }
-    found = [position[each.tobytes()] for each in images if each.tobytes() in position]
+    found = [position[each.tobytes()] for each in wanted if each.tobytes() in position]
     if not found:
         return None
     rows = np.array(found, np.int64)
-    pictures = Images(
+    images = images_at(cache, rows, source)
+    return TestRows(test_rows_digest(test), images, cache.tables.group[rows])
+
+
+def images_at(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None) -> Images:
+    """The images of some rows, to be answered; labels are not filled in.
+
+    Args:
+        cache: The cache.
+        rows: (T,) int64.
+        source: Where the images are now; None for where they were.
+
+    Raises:
+        UsageError: An image is nowhere.
+    """
+    return Images(
         locate(cache, rows, source),
         np.asarray(cache.sha256[rows]),
         np.zeros(len(rows), np.int64),
         np.ones(len(rows), np.float32),
         Preprocessing.from_identity(cache.identity),
     )
-    return TestRows(test_rows_digest(test), pictures, cache.tables.group[rows])
 
 
-def foresee(test: TestRows, root: Path, change: str) -> str:
-    """What the gate will be able to see, for people, before the training.
+def foresee(test: TestRows, root: Path, change: str, what: str = "test rows") -> tuple[str, float]:
+    """What the gate will be able to see, before the training: for people, and its power.
 
     Args:
         test: The rows.
         root: The runs folder.
         change: Digest of all that the training depends on, hexadecimal.
+        what: Which rows they are, in words.
 
     Raises:
         CacheInvalidError: The ledger is damaged.
     """
     number, units = next_gate(root, test.key, change), len(np.unique(row_units(test.group)))
     power = gate_power(_GAIN, _DISCORDANCE, units, number)
-    what = "test rows" if units == len(test.group) else "groups of test rows"
-    return (
-        f"gate {number} on {units:,} {what}, at a level of {gate_level(number):.2g}: a gain of "
+    counted = what if units == len(test.group) else f"groups of {what}"
+    text = (
+        f"gate {number} on {units:,} {counted}, at a level of {gate_level(number):.2g}: a gain of "
         f"{100 * _GAIN:.0f} points passes it with a probability of {power:.0%}, if "
         f"{_DISCORDANCE:.0%} of them change sides"
+    )
+    return text, power
+
+
+def offer(units: int) -> str:
+    """What cross-fitting would see, for people.
+
+    Args:
+        units: Training rows or groups that it would judge.
+    """
+    power = gate_power(_GAIN, _DISCORDANCE, units, 1)
+    return (
+        f"--cross-fit trains four times instead of once, and judges on {units:,} training rows "
+        f"or groups: there such a gain passes with a probability of {power:.0%}"
     )
 
 
@@ -176,13 +224,28 @@ def open_gate(
         StorageError: The ledger cannot be written.
     """
     number = record_gate(root, test.key, change)
-    rows = InOrder(test.images, _AT_ONCE)
-    model = _AsShipped(material.classifier, tuning.cache.identity.stored_dtype)
-    logits = logits_of(model, rows, material.precision, workers)
+    shares = answer(material, tuning.cache.identity.stored_dtype, test.images, workers)
     judged = JudgedRows.load(tuning.run)
     digests = np.ascontiguousarray(test.images.digests).view("V32").ravel()
     place = np.searchsorted(judged.digest, digests)
-    answers = np.array(tuning.head.classes)[logits.argmax(axis=1)]
+    answers = np.array(tuning.head.classes)[shares.argmax(axis=1)]
     hit = answers == judged.label[place]
     gate = judge_change(judged.hit[place], hit, test.group, number)
-    return Opened(gate, softmax(logits.astype(np.float64)))
+    return Opened(gate, shares, RunRows.load(tuning.run))
+
+
+def answer(material: Material, stored: str, images: Images, workers: int) -> NDArray[np.float64]:
+    """What the classifier says of images, as it would ship: (T, K) probabilities.
+
+    Args:
+        material: It has the classifier.
+        stored: dtype that features are rounded to.
+        images: T of them.
+        workers: Processes that prepare images.
+
+    Raises:
+        CacheInvalidError: An image has changed.
+    """
+    model = _AsShipped(material.classifier, stored)
+    logits = logits_of(model, InOrder(images, _AT_ONCE), material.precision, workers)
+    return softmax(logits.astype(np.float64))

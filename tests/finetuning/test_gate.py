@@ -7,7 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from embedcache.evaluation.power import ALPHA
-from embedcache.finetuning.gate import Gate, gate_level, gate_power, judge_change
+from embedcache.finetuning.gate import (
+    THIRDS,
+    Gate,
+    gate_level,
+    gate_power,
+    judge_change,
+    judge_thirds,
+)
 from embedcache.heads.json_records import dump_record, load_record
 
 
@@ -126,3 +133,41 @@ def test_power_is_how_often_it_ships(number: int, gain: float) -> None:
     )
     promised = gate_power(gain, 0.12, 300, number)
     assert promised == pytest.approx(shipped / 2_000, abs=4 * (0.25 / 2_000) ** 0.5)
+
+
+def thirds(rows: int) -> NDArray[np.int64]:
+    return np.arange(rows) % THIRDS
+
+
+def test_no_third_may_lose() -> None:
+    """A gain that two trainings make and the third undoes is theirs, not the way's."""
+    before, after = answers(60, 24, 0, 6)
+    part = thirds(90)
+    assert judge_thirds(before, after, alone(90), part, 1).ships
+    one = part == 0
+    lost = np.where(one, ~after & before, after)
+    lost[one] = False
+    found = judge_thirds(before | one, lost, alone(90), part, 1)
+    assert not found.ships
+    found = judge_thirds(before, np.where(one, before, after), alone(90), part, 1)
+    assert found.ships
+
+
+@pytest.mark.parametrize("luck", [0.0, 0.01, 0.015])
+def test_null_ways_of_training_ship_as_rarely(luck: float) -> None:
+    """Also where each training is better or worse than its like by chance, by a point and a half.
+
+    The level leaves room for it, as harm never ships.
+    """
+    rng = np.random.default_rng(3)
+    rows, discordance, shipped, pooled = 600, 0.12, 0, 0
+    part = thirds(rows)
+    for _ in range(2_000):
+        gain = np.clip(rng.normal(0, luck, THIRDS), -discordance, discordance)[part]
+        draw = rng.random(rows)
+        up, down = draw < (discordance + gain) / 2, draw > 1 - (discordance - gain) / 2
+        found = judge_thirds(down, up, alone(rows), part, 1)
+        shipped += found.ships
+        pooled += found.gained > found.lost and found.p <= found.level
+    assert shipped / 2_000 <= gate_level(1)
+    assert pooled >= shipped
