@@ -16,7 +16,7 @@ from torch import nn
 from embedcache.backbones.torch_backbone import exact_float32
 from embedcache.finetuning.images import InOrder
 from embedcache.finetuning.loading import stream
-from embedcache.finetuning.stepping import autocast
+from embedcache.finetuning.precision import autocast
 from embedcache.heads.logreg import softmax
 
 __all__ = ["ImageJudge", "logits_of", "row_losses", "score"]

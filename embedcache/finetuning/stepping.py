@@ -5,68 +5,18 @@ B is the number of rows in a batch.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from embedcache.errors import OutOfMemoryError
 from embedcache.finetuning.batches import Batch
+from embedcache.finetuning.precision import training_autocast
 from embedcache.finetuning.recipe import Recipe
 
-__all__ = ["Stepper", "autocast", "training_precision"]
-
-
-def training_precision(device: torch.device) -> str:
-    """`bfloat16` where the device computes in it, else `float32`."""
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device.type != "cpu":
-        return "float32"
-    has = torch.cpu.get_capabilities()
-    return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") else "float32"
-
-
-@contextlib.contextmanager
-def autocast(device: torch.device, precision: str) -> Iterator[None]:
-    """A context in which the forward pass has this precision."""
-    if precision == "float32":
-        yield
-        return
-    depthwise = _DepthwiseInFloat32() if device.type == "cpu" else contextlib.nullcontext()
-    with torch.autocast(device.type, getattr(torch, precision)), depthwise:
-        yield
-
-
-class _DepthwiseInFloat32(TorchFunctionMode):
-    """Depthwise convolutions in float32, everything else as autocast says.
-
-    On CPUs the backward pass of a depthwise convolution is 6 to 10 times slower in bfloat16 than in
-    float32 (torch 2.14, AVX-512 BF16 and AMX, 5 × 5 kernels of EfficientNet-Lite0), which made a
-    step in bfloat16 slower than one in float32; the forward pass loses little.
-    """
-
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Sequence[type],
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        if func is not functional.conv2d or not _is_depthwise(*args[:2]):
-            return func(*args, **(kwargs or {}))
-        inputs = args[0]
-        with torch.autocast("cpu", enabled=False):
-            return func(inputs.float(), *args[1:], **(kwargs or {})).to(inputs.dtype)
-
-
-def _is_depthwise(inputs: Tensor, weight: Tensor) -> bool:
-    """Whether each channel, of more than one, is filtered by itself."""
-    return weight.shape[1] == 1 < inputs.shape[1]
+__all__ = ["Stepper"]
 
 
 class Stepper:
@@ -131,7 +81,7 @@ class Stepper:
                 tensor.to(self._device, non_blocking=True)
                 for tensor in (part.inputs, part.labels, part.weights)
             )
-            with autocast(self._device, self._recipe.precision):
+            with training_autocast(self._device, self._recipe.precision):
                 logits = self._model(inputs)
             each = functional.cross_entropy(
                 logits.float(),

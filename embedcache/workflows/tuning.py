@@ -20,10 +20,10 @@ from embedcache.finetuning.cost import Cost, fit_into, measure_step
 from embedcache.finetuning.curve import Progress
 from embedcache.finetuning.images import ImageBatches, InOrder
 from embedcache.finetuning.judging import ImageJudge
+from embedcache.finetuning.precision import training_precision
 from embedcache.finetuning.rates import FACTORS, Trial, best_rate, restore, run_trial, trial_recipe
 from embedcache.finetuning.recipe import Recipe, recipe_for
 from embedcache.finetuning.record import Plan
-from embedcache.finetuning.stepping import training_precision
 from embedcache.finetuning.training import Trained, train
 from embedcache.heads.json_records import dump_record, load_record
 from embedcache.runs.files import read_regular
