@@ -14,11 +14,22 @@ __all__ = ["prune"]
 
 @click.command()
 @click.option("--delete", "really", is_flag=True, help="Delete; without it, only list.")
+@click.option(
+    "--activations",
+    is_flag=True,
+    help="Also caches of activations: fine-tuning the tail would compute them again.",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options
 def prune(
-    *, really: bool, cache_dir: Path | None, runs_dir: Path | None, as_json: bool, quiet: bool
+    *,
+    really: bool,
+    activations: bool,
+    cache_dir: Path | None,
+    runs_dir: Path | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """List what nothing refers to; with --delete, delete it.
 
@@ -30,7 +41,7 @@ def prune(
     from embedcache.store.catalog import cache_root
     from embedcache.workflows.inventory import delete, leftovers
 
-    found = leftovers(cache_root(cache_dir), runs_root(runs_dir))
+    found = leftovers(cache_root(cache_dir), runs_root(runs_dir), activations=activations)
     if really:
         for leftover in found:
             delete(leftover)

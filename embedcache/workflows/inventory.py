@@ -12,6 +12,7 @@ from typing import Any
 
 from embedcache.errors import EmbedcacheError
 from embedcache.heads.artefact import Head
+from embedcache.records.backbone import READING_MARK
 from embedcache.runs.folder import list_runs
 from embedcache.storage.publish import TEMPORARY_MARK, has_dead_writer
 from embedcache.store.cache import FeatureCache
@@ -153,8 +154,14 @@ def runs(root: Path, caches: Iterable[CacheEntry]) -> list[RunEntry]:
     return entries
 
 
-def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
-    """What can go: abandoned temporary files, finished work, caches without source or run."""
+def leftovers(cache_root: Path, runs_root: Path, *, activations: bool = False) -> list[Leftover]:
+    """What can go: abandoned temporary files, finished work, caches without source or run.
+
+    Args:
+        cache_root: The cache root.
+        runs_root: The runs folder.
+        activations: Whether caches of activations can go, whatever their source.
+    """
     pattern = f".*{TEMPORARY_MARK}*"
     found = [
         Leftover(path, _size(path), "temporary, its writer is gone")
@@ -173,7 +180,10 @@ def leftovers(cache_root: Path, runs_root: Path) -> list[Leftover]:
             cache = FeatureCache(path)
         except EmbedcacheError:
             continue
-        if cache.identity.digest not in used and not os.path.exists(cache.meta.source.location):
+        if activations and READING_MARK in cache.meta.backbone.name:
+            reason = "activations: computed again if the tail is fine-tuned"
+            found.append(Leftover(path, path.stat().st_size, reason))
+        elif cache.identity.digest not in used and not os.path.exists(cache.meta.source.location):
             reason = "its source is gone and no run refers to its backbone"
             found.append(Leftover(path, path.stat().st_size, reason))
     return found + _orphaned_indexes(cache_root, {leftover.path for leftover in found})

@@ -111,6 +111,8 @@ def test_the_catalog_lists_them_but_does_not_choose_them(features: FeatureCache)
     listed = {entry.path: entry.backbone for entry in inventory.caches(root)}
     assert listed[view.cache.path].endswith(f"#{BOUNDARY}#flip-1-0")
     assert inventory.leftovers(root, root / "runs") == []
+    (leftover,) = inventory.leftovers(root, root / "runs", activations=True)
+    assert leftover.path == view.cache.path
 
 
 class _Killed(BaseException):
