@@ -22,7 +22,7 @@ from embedcache.inputs.views import View
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Numerics
 
-__all__ = ["TorchBackbone", "exact_float32"]
+__all__ = ["TorchBackbone", "exact_float32", "layout_of"]
 
 _MANY_CONVOLUTIONS = 8
 """From here on a model counts as a convolutional net; a ViT has one, for its patches."""
@@ -63,9 +63,8 @@ class TorchBackbone:
         self.weight_files = weight_files
         self._preprocessing = Preprocessing.from_identity(spec.identity)
         self._view = View.from_identity(spec.identity)
-        convolutions = sum(isinstance(part, nn.Conv2d) for part in module.modules())
-        self._channels_last = convolutions >= _MANY_CONVOLUTIONS
-        layout = torch.channels_last if self._channels_last else torch.contiguous_format
+        layout = layout_of(module)
+        self._channels_last = layout == torch.channels_last
         module = module.eval().requires_grad_(False).to(device).to(memory_format=layout)
         self._module = torch.compile(module) if engine == "compiled" else module
         # A divisor on the device: by a plain number, CUDA multiplies with the reciprocal.
@@ -194,6 +193,12 @@ class _Pending:
                 pass  # as in `start`
             self._backbone.shrink(self._size)
             self._parts, self._size = self._backbone.start(self._batch)
+
+
+def layout_of(module: nn.Module) -> torch.memory_format:
+    """How a model's tensors lie in memory: channels last if it is a convolutional net."""
+    convolutions = sum(isinstance(part, nn.Conv2d) for part in module.modules())
+    return torch.channels_last if convolutions >= _MANY_CONVOLUTIONS else torch.contiguous_format
 
 
 @contextlib.contextmanager

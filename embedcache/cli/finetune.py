@@ -16,12 +16,16 @@ from embedcache.cli.options import (
     runs_dir_option,
 )
 from embedcache.errors import UsageError
-from embedcache.finetuning.augment_names import AUGMENTATIONS
+from embedcache.finetuning.augment_names import (
+    AUGMENTATIONS,
+    NO_AUGMENTATION,
+    TAIL_AUGMENTATIONS,
+)
+from embedcache.finetuning.parts import AUTO
 from embedcache.reports.escape import printable
 
 __all__ = ["finetune"]
 
-_AUTO = "auto"
 _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
 
 
@@ -32,7 +36,22 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
     metavar="PART",
     default="all",
     show_default=True,
-    help="Which blocks are trained: tail (the last third), last-N or all.",
+    help="Which blocks are trained: tail, from cached activations of the block that it begins at; "
+    "last-N or all, from the images.",
+)
+@click.option(
+    "--boundary",
+    metavar="BLOCK",
+    default=AUTO,
+    show_default=True,
+    help="Where the tail begins: a block, or last-N; auto: the earliest that leaves a fifth of a "
+    "step of all blocks, within budget and disk.",
+)
+@click.option(
+    "--views",
+    type=click.IntRange(min=1),
+    help="Cached of each image for the tail, the plain one included, made by --augment.  "
+    "[default: the most of 4, 2 and 1 that fit]",
 )
 @click.option(
     "--lr",
@@ -53,11 +72,12 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
 )
 @click.option(
     "--augment",
-    type=click.Choice(AUGMENTATIONS),
-    default="none",
+    type=click.Choice(list(dict.fromkeys((*AUGMENTATIONS, *TAIL_AUGMENTATIONS)))),
+    default=NO_AUGMENTATION,
     show_default=True,
     help="flip: left and right. flips: also up and down. light: a flip, small shifts and tints. "
-    "strong: a flip and TrivialAugment.",
+    "strong: a flip and TrivialAugment. For the tail: flip, crop, crops (both) or flips (crops, "
+    "also up and down).",
 )
 @click.option("--class-weights", is_flag=True, help="Weigh all classes alike.")
 @click.option(
@@ -74,8 +94,8 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
 @device_option
 @click.option(
     "--precision",
-    type=click.Choice([_AUTO, "float32", "bfloat16"]),
-    default=_AUTO,
+    type=click.Choice([AUTO, "float32", "bfloat16"]),
+    default=AUTO,
     show_default=True,
     help="Of the training; auto: bfloat16 where the device computes in it. Scores are measured "
     "in the backbone's own.",
@@ -130,7 +150,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
 
     places = {name: options.pop(name) for name in _PLACES}
     rate = options.pop("lr")
-    wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == _AUTO)
+    wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == AUTO)
     with watch(quiet=quiet or as_json) as console:
         done = workflow.finetune(
             cache_or_run,
@@ -152,7 +172,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
 
 
 def _rate(text: str | None) -> float | None:
-    if text is None or text == _AUTO:
+    if text is None or text == AUTO:
         return None
     try:
         return float(text)

@@ -9,13 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from embedcache.backbones.torch_backbone import layout_of
 from embedcache.heads.forms.linear import Linear
 from embedcache.inputs.preprocess import Preprocessing
 
 __all__ = ["Classifier"]
-
-_MANY_CONVOLUTIONS = 8
-"""From here on a model is computed channels last, as for extraction."""
 
 
 class Classifier(nn.Module):
@@ -25,6 +23,9 @@ class Classifier(nn.Module):
         tower: (B, 3, H, W) float32, normalised, to (B, D). It is taken over, not copied.
         preprocessing: Mean and standard deviation.
         head: Of raw features.
+
+    Attributes:
+        layout: Of its tensors in memory, as for extraction.
     """
 
     mean: Tensor
@@ -32,13 +33,9 @@ class Classifier(nn.Module):
 
     def __init__(self, tower: nn.Module, preprocessing: Preprocessing, head: Linear) -> None:
         super().__init__()
-        convolutions = sum(isinstance(part, nn.Conv2d) for part in tower.modules())
-        layout = (
-            torch.channels_last if convolutions >= _MANY_CONVOLUTIONS else torch.contiguous_format
-        )
-        self.tower = tower.to(memory_format=layout)
+        self.layout = layout_of(tower)
+        self.tower = tower.to(memory_format=self.layout)
         self.head = nn.Linear(head.dim, head.k)
-        self._is_channels_last = layout == torch.channels_last
         for name in ("mean", "std"):
             values = torch.tensor(getattr(preprocessing, name)).reshape(3, 1, 1)
             self.register_buffer(name, values, persistent=False)
@@ -58,7 +55,7 @@ class Classifier(nn.Module):
     def features(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, D)."""
         planes = pixels.permute(0, 3, 1, 2)  # in memory still channels last
-        if not self._is_channels_last:
+        if self.layout != torch.channels_last:
             planes = planes.contiguous()
         features: Tensor = self.tower(planes.float().div_(255).sub_(self.mean).div_(self.std))
         return features

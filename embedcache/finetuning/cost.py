@@ -35,16 +35,19 @@ class Cost:
         step: Of one step.
         judge: Of one look at all validation rows; the sweep takes some, too.
         trials: Trainings of a quarter of the length, each judged once, that come before.
+        caching: Of activations, spent before the first step.
     """
 
     step: float
     judge: float
     trials: int = 0
+    caching: float = 0.0
 
     def seconds(self, steps: int) -> float:
         """In all."""
         looks = EVALUATIONS + 1 + self.trials + len(ALPHAS)
-        return (steps + self.trials * (steps // 4)) * self.step + looks * self.judge
+        steps += self.trials * (steps // 4)
+        return self.caching + steps * self.step + looks * self.judge
 
 
 def measure_step(

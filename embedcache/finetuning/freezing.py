@@ -7,48 +7,16 @@ is trained only where all are.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Self
 
 from torch import nn
 
 from embedcache.backbones.blocks import blocks
-from embedcache.errors import UsageError
 
-__all__ = ["ALL", "TAIL", "Freezing", "freeze", "set_modes", "unfrozen_blocks"]
-
-ALL = "all"
-TAIL = "tail"
+__all__ = ["Freezing", "freeze", "set_modes"]
 
 _NORMS = nn.modules.batchnorm._NormBase  # noqa: SLF001  # the one base of all with statistics
-
-_LAST = re.compile(r"last-([1-9][0-9]{0,3})")
-
-
-def unfrozen_blocks(unfreeze: str, count: int, tail: int) -> int:
-    """How many blocks, counted from the output, `--unfreeze` trains.
-
-    Args:
-        unfreeze: `tail`, `last-N` or `all`.
-        count: Blocks of the backbone.
-        tail: Blocks that the cached activations leave to train.
-
-    Raises:
-        UsageError: Another word, or more blocks than there are.
-    """
-    if unfreeze == ALL:
-        return count
-    if unfreeze == TAIL:
-        return tail
-    match = _LAST.fullmatch(unfreeze)
-    if match is None or int(match[1]) > count:
-        raise UsageError(
-            "not a part of this backbone",
-            got=f"--unfreeze {unfreeze}",
-            expected=f"{TAIL}, last-1 to last-{count}, or {ALL}",
-        )
-    return int(match[1])
 
 
 @dataclass(frozen=True)

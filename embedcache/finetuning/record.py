@@ -10,9 +10,26 @@ from embedcache.finetuning.interpolation import Sweep
 from embedcache.finetuning.rates import Trial
 from embedcache.finetuning.recipe import Recipe
 
-__all__ = ["FORMAT", "FinetuneRecord", "Plan"]
+__all__ = ["FORMAT", "CachedTail", "FinetuneRecord", "Plan"]
 
 FORMAT = 1
+
+
+@dataclass(frozen=True)
+class CachedTail:
+    """Where the tail begins, and what is cached for it.
+
+    Attributes:
+        boundary: The first block that is trained.
+        shape: Of one activation, (C, H, W) or (tokens, width).
+        views: Of each training image, the plain one included.
+        bytes: Of activations on disk.
+    """
+
+    boundary: str
+    shape: tuple[int, ...]
+    views: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -24,9 +41,11 @@ class Plan:
             rate is the one that they go round.
         trials: Number of trainings of a quarter of the length that choose the rate.
         step_seconds: Of one step, measured.
-        estimated_minutes: All steps, trials, and looks at the validation rows.
+        estimated_minutes: All steps, trials, and looks at the validation rows; and what was cached.
         parity: The gap between the images' and the cached logits, in the units of `parity_gap`.
         notes: What a person should know.
+        tail: What is cached; None where the images are read.
+        caching_seconds: That it took.
     """
 
     recipe: Recipe
@@ -35,6 +54,8 @@ class Plan:
     estimated_minutes: float
     parity: float
     notes: tuple[str, ...]
+    tail: CachedTail | None = None
+    caching_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -50,7 +71,7 @@ class FinetuneRecord:
         unfreeze: As asked for.
         blocks: Of the backbone.
         trained_blocks: That were trained, counted from the output.
-        augment: Preset.
+        augment: Preset, or recipe of views.
         class_weights: Whether rarer classes weighed more.
         classes: Names, in the order of the logits.
         train_rows: Rows trained on.
@@ -62,7 +83,7 @@ class FinetuneRecord:
         recipe: As trained, with the rate that was chosen.
         trials: That chose it.
         progress: The curves; `seconds` without trials.
-        minutes: In all, trials included.
+        minutes: In all, trials and caching included.
         fingerprint: Of all that the result depends on.
         sweep: How far to go from the frozen weights; None in records from before there was one.
         gate: What the test rows say; None where they were not opened, as the sweep went back to

@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from embedcache.backbones.activations import Split
 from embedcache.errors import BudgetError
+from embedcache.finetuning.splits import Split
 
-__all__ = ["FEWEST_STEPS", "TailPlan", "plan_tail", "steps_within"]
+__all__ = ["FEWEST_STEPS", "VIEWS", "TailPlan", "plan_tail", "steps_within"]
 
-_VIEWS = (4, 2, 1)
-_BACKWARD = 3.0
-"""A training step costs about three forward passes: one forward, and twice that backward."""
+VIEWS = (4, 2, 1)
 
 _ENOUGH = 0.15
-"""Share of the forward pass that is worth more than further views of less of it."""
+"""Share of a step of the whole tower that is worth more than further views of less of it."""
 
 _ITEM = 2
 """Bytes of a number on disk, float16."""
@@ -55,13 +53,14 @@ def plan_tail(
     train: int,
     validation: int,
     *,
+    views: Sequence[int] = VIEWS,
     steps: int,
     batch_size: int,
     reading: float,
     disk: int,
     seconds: float,
 ) -> TailPlan:
-    """The most that fits: 4, 2 or 1 views, and as many blocks as they leave room for.
+    """The most that fits: as many views as may be, and as many blocks as they leave room for.
 
     More views of a share of the network that is not worth training are not taken; where
     nothing fits with all steps, the last block is trained for as many as fit.
@@ -70,6 +69,7 @@ def plan_tail(
         splits: From `profile`, in the order of the blocks.
         train: T.
         validation: Rows that are cached in the plain view only.
+        views: Numbers of them to choose from, falling.
         steps: Of training.
         batch_size: Rows of a step.
         reading: Seconds to read and decode an image.
@@ -79,24 +79,31 @@ def plan_tail(
     Raises:
         BudgetError: Not even the last block fits.
     """
-    for views in _VIEWS:
+    fewest = views[-1]
+    for count in views:
         for split in splits:
-            plan = _cost(split, views, train, validation, steps, batch_size, reading)
-            share = split.upper / (split.lower + split.upper)
-            is_worth = views == 1 or share >= _ENOUGH
+            plan = _cost(split, count, train, validation, steps, batch_size, reading)
+            is_worth = count == fewest or split.share >= _ENOUGH
             if is_worth and plan.bytes <= disk and plan.caching + plan.training <= seconds:
                 return plan
-    plan = _cost(splits[-1], 1, train, validation, steps, batch_size, reading)
-    fitting = int(steps * (seconds - plan.caching) / plan.training)
-    if plan.bytes > disk or fitting < FEWEST_STEPS:
+    plan = _cost(splits[-1], fewest, train, validation, steps, batch_size, reading)
+    if plan.bytes > disk:
+        raise BudgetError(
+            "the disk does not suffice for the activations of these blocks",
+            got=f"{disk:,} bytes that may be used",
+            expected=f"{plan.bytes:,}, for {plan.images:,} images",
+            hint="free some space, or take fewer views, fewer rows or a later block",
+        )
+    fitting = int(min(steps, steps * (seconds - plan.caching) / plan.training))
+    if fitting < FEWEST_STEPS:
         needed = plan.caching + plan.training * FEWEST_STEPS / steps
         raise BudgetError(
             "the budget does not suffice to train the last block from cached activations",
-            got=f"{seconds / 60:.1f} minutes and {disk:,} bytes of disk",
-            expected=f"at least {needed / 60:.1f} minutes and {plan.bytes:,} bytes",
+            got=f"{seconds / 60:.1f} minutes",
+            expected=f"at least {needed / 60:.1f} minutes",
             hint="raise --budget, or take fewer rows",
         )
-    return _cost(splits[-1], 1, train, validation, fitting, batch_size, reading)
+    return _cost(splits[-1], fewest, train, validation, fitting, batch_size, reading)
 
 
 def steps_within(seconds: float, step: float, wanted: int) -> int:
@@ -138,5 +145,5 @@ def _cost(
         images,
         images * split.elements * _ITEM,
         images * (reading + split.lower),
-        steps * batch_size * _BACKWARD * split.upper,
+        steps * batch_size * split.upper,
     )

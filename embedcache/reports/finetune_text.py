@@ -7,6 +7,7 @@ from embedcache.finetuning.curve import Judged
 from embedcache.finetuning.gate import Gate
 from embedcache.finetuning.record import FinetuneRecord
 from embedcache.reports.escape import printable
+from embedcache.storage.publish import human_bytes
 
 __all__ = ["finetune_text", "outcome_text"]
 
@@ -28,6 +29,12 @@ def _what(record: FinetuneRecord) -> list[str]:
         f"started from the head of {printable(record.run)}",
         f"refitted at C = {record.c:.3g} on {rows}",
     ]
+    if (tail := record.plan.tail) is not None:
+        views = f"{tail.views} view{'s' if tail.views > 1 else ''} of each image"
+        lines.append(
+            f"from activations cached at {printable(tail.boundary)}: {views}, "
+            f"{human_bytes(tail.bytes)}"
+        )
     if record.softened:
         lines.append(
             f"(a thirtieth of the run's C, which leaves on training rows only "

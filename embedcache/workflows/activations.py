@@ -6,8 +6,10 @@ V is the number of views, M of rows.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +52,7 @@ def cache_view(
     boundary: str,
     view: str | None,
     *,
+    root: Path | None = None,
     device: str = "auto",
     observer: Observer | None = None,
 ) -> CachedView:
@@ -60,6 +63,8 @@ def cache_view(
         rows: (M,) int64 rows of it.
         boundary: The block.
         view: As `View` writes it; `None` for the plain image.
+        root: Folder that the images lie in now, under the names that they have in the cache;
+            None for where they were.
         device: Where to compute.
         observer: Hears how it goes.
 
@@ -72,6 +77,8 @@ def cache_view(
     folder = features.path.parent
     options = ExtractOptions(cache_dir=folder.parent, device=device, on_error="fail")
     everything = manifest_of(features)
+    if root is not None:
+        everything = replace(everything, root=os.path.abspath(root))
     wanted = _with_cached(everything, rows, folder.name, request, options)
     done = extract(wanted, folder.name, request, options, observer)
     cache = FeatureCache(done.cache)

@@ -317,8 +317,8 @@ def _record(
         material.family,
         str(material.device),
         options.unfreeze,
-        len(material.freezing.blocks),
-        material.freezing.trained,
+        len(tuned.freezing.blocks),
+        tuned.freezing.trained,
         options.augment,
         options.class_weights,
         tuning.head.classes,
@@ -331,7 +331,7 @@ def _record(
         tuned.recipe,
         tuned.trials,
         progress,
-        (progress.seconds + trials) / 60,
+        (progress.seconds + trials + tuned.plan.caching_seconds) / 60,
         fingerprint,
     )
 

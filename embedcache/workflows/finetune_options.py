@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedcache.errors import UsageError
-from embedcache.finetuning.augment_names import AUGMENTATIONS
+from embedcache.finetuning.augment_names import (
+    AUGMENTATIONS,
+    NO_AUGMENTATION,
+    TAIL_AUGMENTATIONS,
+)
+from embedcache.finetuning.parts import AUTO, TAIL
 
 __all__ = ["FinetuneOptions"]
 
@@ -16,12 +21,16 @@ class FinetuneOptions:
     """How to fine-tune; None means by the recipe of the backbone's family.
 
     Attributes:
-        unfreeze: `tail` (the last third of the blocks), `last-N` or `all`.
+        unfreeze: `tail`, from cached activations; `last-N` or `all`, from images.
+        boundary: Block that the tail begins at, its name or `last-N`; `auto` for the earliest that
+            leaves a fifth of a step, within budget and disk.
+        views: Cached of each image by the tail, the plain one included; None for the most of 4, 2
+            and 1 that fit.
         lr: Peak learning rate.
         lr_auto: Choose it from a third of, once and three times `lr`, by short trainings.
         steps: Of the optimiser.
         batch_size: Rows per step.
-        augment: Preset.
+        augment: Preset; of the tail the recipe of its views.
         class_weights: Weigh each class alike, whatever its number of rows.
         budget: Minutes.
         source: Folder or table that the images are in now.
@@ -33,6 +42,8 @@ class FinetuneOptions:
     """
 
     unfreeze: str = "all"
+    boundary: str = AUTO
+    views: int | None = None
     lr: float | None = None
     lr_auto: bool = False
     steps: int | None = None
@@ -53,16 +64,30 @@ class FinetuneOptions:
         Raises:
             UsageError: With what would do.
         """
+        is_tail = self.unfreeze == TAIL
+        if not is_tail and (self.boundary, self.views) != (AUTO, None):
+            raise UsageError(
+                "only the tail has a boundary and views",
+                got=f"--unfreeze {self.unfreeze}",
+                expected=f"--unfreeze {TAIL}",
+            )
         for flag, value, allowed in (
-            ("--augment", self.augment, AUGMENTATIONS),
+            ("--augment", self.augment, TAIL_AUGMENTATIONS if is_tail else AUGMENTATIONS),
             ("--precision", self.precision, ("auto", "float32", "bfloat16")),
         ):
             if value not in allowed:
                 raise UsageError(
                     f"unknown {flag[2:]}", got=f"{flag} {value}", expected=", ".join(allowed)
                 )
+        if self.views is not None and (self.views > 1) == (self.augment == NO_AUGMENTATION):
+            raise UsageError(
+                "more views than one need a way to make them, and one view none",
+                got=f"--views {self.views} --augment {self.augment}",
+                expected=f"--views 1, or --augment {', '.join(TAIL_AUGMENTATIONS[1:])}",
+            )
         for flag, number in (
             ("--lr", self.lr),
+            ("--views", self.views),
             ("--steps", self.steps),
             ("--batch-size", self.batch_size),
             ("--budget", self.budget),

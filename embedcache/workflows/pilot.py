@@ -70,20 +70,26 @@ def make_pilot(
 
 
 def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observer) -> PilotResult:
-    from embedcache.backbones.blocks import family
+    from embedcache.backbones.blocks import blocks, family
+    from embedcache.backbones.load import find_device
     from embedcache.finetuning.activation_batches import ActivationBatches
+    from embedcache.finetuning.classifier import Classifier
     from embedcache.finetuning.cost import measure_step
+    from embedcache.finetuning.freezing import Freezing
+    from embedcache.finetuning.precision import training_precision
     from embedcache.finetuning.recipe import recipe_for
-    from embedcache.finetuning.tail import Tail, tail_freezing
+    from embedcache.finetuning.tail import Tail
     from embedcache.workflows.pilot_training import activations_of, hits, train_within
 
     deadline, count = Deadline(task.minutes), len(task.train)
     both = np.concatenate([task.train, task.validation])
     locate(features, both, None)
-    architecture = _load(features, device)
-    tower = architecture.module
-    recipe = recipe_for(family(tower), count, seed=task.seed)
+    architecture, place = _load(features), find_device(device)
+    # In the layout that it is trained in before it is profiled: another takes twice as long.
     head = _head(features, task, both)
+    classifier = Classifier(architecture.module, architecture.preprocessing, head)
+    tower = classifier.eval().to(place).tower
+    recipe = recipe_for(family(tower), count, seed=task.seed, precision=training_precision(place))
     plan = _plan(features, task, architecture, recipe, deadline)
     boundary, shape = plan.split.boundary, plan.split.shape
     observer.note(
@@ -104,8 +110,9 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
     first = cached(both, plain)
     views = [CachedView(first.cache, first.rows[:count])]
     image = max((before - deadline.left) / len(both), plan.caching / plan.images)
-    model = Tail(tower, boundary, head).to(next(tower.parameters()).device)
-    freezing = tail_freezing(tower, boundary)
+    names = [block.name for block in blocks(tower)]
+    model = Tail(classifier, boundary)
+    freezing = Freezing.of(tower, len(names) - names.index(boundary))
     step = measure_step(model, batches_of(views), recipe, freezing, workers=0)
     for view in augmented:
         # Training at full length comes first: a view more helps less.
@@ -133,8 +140,8 @@ def _views(count: int) -> str:
     return f"{count} view{'' if count == 1 else 's'}"
 
 
-def _load(features: FeatureCache, device: str) -> Architecture:
-    from embedcache.backbones.load import build_architecture, find_device
+def _load(features: FeatureCache) -> Architecture:
+    from embedcache.backbones.load import build_architecture
 
     try:
         request = BackboneRequest.from_json(features.meta.request)
@@ -151,7 +158,6 @@ def _load(features: FeatureCache, device: str) -> Architecture:
             expected=features.identity.weights[:12],
             hint="embedcache extract makes a new cache for it",
         )
-    architecture.module.to(find_device(device))
     return architecture
 
 
@@ -171,10 +177,11 @@ def _plan(
     recipe: Recipe,
     deadline: Deadline,
 ) -> TailPlan:
-    from embedcache.backbones.activations import profile
+    from embedcache.finetuning.splits import profile
 
+    size, embedding = architecture.preprocessing.image_size, features.identity.precision
     return plan_tail(
-        profile(architecture.module, architecture.preprocessing.image_size),
+        profile(architecture.module, size, embedding, recipe.precision),
         len(task.train),
         len(task.validation),
         steps=recipe.steps,

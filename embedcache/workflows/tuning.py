@@ -8,38 +8,38 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
-from embedcache.errors import CacheInvalidError
+from torch import nn
+
 from embedcache.extraction.loading import default_workers
 from embedcache.finetuning.checkpoint import Checkpoint
 from embedcache.finetuning.cost import Cost, fit_into, measure_step
 from embedcache.finetuning.curve import Progress
-from embedcache.finetuning.images import ImageBatches, InOrder
+from embedcache.finetuning.freezing import Freezing
+from embedcache.finetuning.images import InOrder
 from embedcache.finetuning.judging import ImageJudge
 from embedcache.finetuning.precision import training_precision
 from embedcache.finetuning.rates import FACTORS, Trial, best_rate, restore, run_trial, trial_recipe
 from embedcache.finetuning.recipe import Recipe, recipe_for
-from embedcache.finetuning.record import Plan
-from embedcache.finetuning.training import Trained, train
-from embedcache.heads.json_records import dump_record, load_record
-from embedcache.runs.files import read_regular
+from embedcache.finetuning.record import CachedTail, Plan
+from embedcache.finetuning.training import Judge, Trained, train
+from embedcache.heads.json_records import dump_record
 from embedcache.storage.digests import sha256_hex
 from embedcache.storage.publish import make_dir, write_atomic
 from embedcache.workflows.finetune_options import FinetuneOptions
+from embedcache.workflows.tuning_course import Course, Told, set_course
 from embedcache.workflows.tuning_material import Material
+from embedcache.workflows.tuning_state import load_state
 
 __all__ = ["Notify", "Tuned", "Tuning", "fingerprint_of"]
 
 Notify = Callable[[str], None]
 
-_Record = TypeVar("_Record")
-
 _JUDGED_AT_ONCE = 16  # images: on CPUs larger batches leave the caches
-_LARGEST = 16 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,12 +51,14 @@ class Tuned:
         plan: As settled before the first step.
         recipe: As trained.
         trials: That chose its rate.
+        freezing: Which parameters moved.
     """
 
     trained: Trained
     plan: Plan
     recipe: Recipe
     trials: tuple[Trial, ...]
+    freezing: Freezing
 
 
 def fingerprint_of(material: Material, options: FinetuneOptions) -> str:
@@ -76,7 +78,7 @@ class Tuning:
         options: What was asked for.
         work: Folder of its unfinished state.
         notify: Told what a person should know.
-        on_step: Told of steps taken, and of how many there are.
+        on_step: Told of steps taken, and of how many there are; before them of images cached.
 
     Attributes:
         workers: Processes that prepare images.
@@ -113,35 +115,43 @@ class Tuning:
             CacheInvalidError: The state is damaged, or an image has changed.
         """
         make_dir(self._work)
-        plan = self._settled()
-        trials = tuple(self._trial(plan, number) for number in range(plan.trials))
+        started = time.monotonic()
+        wanted, cost = self._wanted()
+        course = set_course(
+            self._material,
+            self._options,
+            wanted,
+            cost,
+            self._work,
+            self.workers,
+            Told(self._notify, self._on_step),
+        )
+        if course.tail is not None:
+            cost = replace(cost, caching=time.monotonic() - started)
+        plan = self._settled(course, wanted, cost)
+        trials = tuple(self._trial(course, plan, number) for number in range(plan.trials))
         recipe = replace(plan.recipe, learning_rate=best_rate(trials)) if trials else plan.recipe
         if trials:
             self._notify(f"learning rate: {recipe.learning_rate:.2g}")
-        trained = self._train(recipe, "training", self._judge)
-        return Tuned(trained, plan, recipe, trials)
+
+        def judge(_model: nn.Module) -> tuple[float, float]:
+            # The whole model, from the images, whatever part of it is trained on whatever.
+            return self._judge(self._material.classifier)
+
+        trained = self._train(course, recipe, "training", judge)
+        return Tuned(trained, plan, recipe, trials, course.freezing)
 
     def forget(self) -> None:
         """Remove the state, once the result is safe."""
         shutil.rmtree(self._work, ignore_errors=True)
 
-    def _settled(self) -> Plan:
-        """The plan of an earlier run, else a new one."""
-        path = self._work / "plan.json"
-        if path.exists():
-            plan = _load(Plan, path)
-            self._notify("going on with an unfinished training")
-            return plan
-        plan = self._new_plan()
-        write_atomic(path, dump_record(plan))
-        return plan
-
-    def _new_plan(self) -> Plan:
+    def _wanted(self) -> tuple[Recipe, Cost]:
+        """The recipe as long as it wants to be, and the cost of all that is no step."""
         material, options = self._material, self._options
         precision = options.precision
         if precision == "auto":
             precision = training_precision(material.device)
-        wanted = recipe_for(
+        recipe = recipe_for(
             material.family,
             len(material.train),
             learning_rate=options.lr,
@@ -150,22 +160,32 @@ class Tuning:
             precision=precision,
             seed=options.seed,
         )
-        step = measure_step(
-            material.classifier,
-            self._batches(wanted),
-            wanted,
-            material.freezing,
-            self.workers,
-        )
         judge = len(material.validation) * material.image_seconds
-        cost = Cost(step, judge, len(FACTORS) if options.lr_auto else 0)
-        recipe = fit_into(options.budget, wanted, cost)
+        return recipe, Cost(0.0, judge, len(FACTORS) if options.lr_auto else 0)
+
+    def _settled(self, course: Course, wanted: Recipe, cost: Cost) -> Plan:
+        """The plan of an earlier run, else a new one."""
+        path = self._work / "plan.json"
+        if path.exists():
+            plan = load_state(Plan, path)
+            self._notify("going on with an unfinished training")
+            return plan
+        plan = self._new_plan(course, wanted, cost)
+        write_atomic(path, dump_record(plan))
+        return plan
+
+    def _new_plan(self, course: Course, wanted: Recipe, cost: Cost) -> Plan:
+        step = measure_step(
+            course.model, course.batches(wanted), wanted, course.freezing, course.workers
+        )
+        cost = replace(cost, step=step)
+        recipe = fit_into(self._options.budget, wanted, cost)
         minutes = cost.seconds(recipe.steps) / 60
         notes = []
         if recipe.steps < wanted.steps:
             notes.append(
                 f"{recipe.steps:,} steps instead of {wanted.steps:,}, to end within "
-                f"{options.budget:g} minutes"
+                f"{self._options.budget:g} minutes"
             )
         self._notify(
             f"cost: about {minutes:.1f} minutes, {recipe.steps:,} steps of {step:.2f} s"
@@ -173,22 +193,27 @@ class Tuning:
         )
         for note in notes:
             self._notify(note)
-        return Plan(recipe, cost.trials, step, minutes, material.parity, tuple(notes))
+        return Plan(
+            recipe,
+            cost.trials,
+            step,
+            minutes,
+            self._material.parity,
+            tuple(notes),
+            course.tail,
+            cost.caching,
+        )
 
-    def _batches(self, recipe: Recipe) -> ImageBatches:
-        train = self._material.train
-        return ImageBatches(train, recipe.batch_size, recipe.seed, self._options.augment)
-
-    def _trial(self, plan: Plan, number: int) -> Trial:
+    def _trial(self, course: Course, plan: Plan, number: int) -> Trial:
         path = self._work / f"trial-{number}.json"
         if path.exists():
-            return _load(Trial, path)
+            return load_state(Trial, path)
 
         classifier = self._material.classifier
         initial = {name: each.detach().clone() for name, each in classifier.named_parameters()}
 
         def measured(recipe: Recipe) -> tuple[float, float]:
-            self._train(recipe, f"trial-{number}", None)
+            self._train(course, recipe, f"trial-{number}", None)
             return self._judge(classifier)
 
         trial = run_trial(trial_recipe(plan.recipe, FACTORS[number]), measured)
@@ -196,37 +221,25 @@ class Tuning:
         write_atomic(path, dump_record(trial))
         return trial
 
-    def _train(self, recipe: Recipe, name: str, judge: ImageJudge | None) -> Trained:
+    def _train(self, course: Course, recipe: Recipe, name: str, judge: Judge | None) -> Trained:
         path = self._work / f"{name}.safetensors"
-        told = self._on_step
+        told, every = self._on_step, 60 * self._options.checkpoint_minutes
 
         def on_step(progress: Progress) -> None:
             if told is not None:
                 told(progress.step, recipe.steps)
 
         return train(
-            self._material.classifier,
-            self._batches(recipe),
+            course.model,
+            course.batches(recipe),
             recipe,
-            self._material.freezing,
+            course.freezing,
             judge=judge,
-            checkpoint=Checkpoint(path, _digest(recipe), 60 * self._options.checkpoint_minutes),
-            workers=self.workers,
+            checkpoint=Checkpoint(path, _digest(recipe, course.tail), every),
+            workers=course.workers,
             on_step=on_step,
         )
 
 
-def _load(kind: type[_Record], path: Path) -> _Record:
-    try:
-        return load_record(kind, read_regular(path, _LARGEST))
-    except ValueError as error:
-        raise CacheInvalidError(
-            "the state of an unfinished training is damaged",
-            where=path,
-            got=error,
-            hint="delete its folder: the training then starts anew",
-        ) from error
-
-
-def _digest(recipe: Recipe) -> str:
-    return sha256_hex(dump_record(recipe))
+def _digest(recipe: Recipe, tail: CachedTail | None) -> str:
+    return sha256_hex(dump_record(recipe) + (b"" if tail is None else dump_record(tail)))

@@ -16,20 +16,22 @@ from numpy.typing import NDArray
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.blocks import blocks, family
 from embedcache.backbones.load import build_architecture, find_device
+from embedcache.backbones.splitting import boundaries
 from embedcache.evaluation.folds import folds_around
 from embedcache.evaluation.splits import FOLDS
 from embedcache.finetuning.classifier import Classifier
-from embedcache.finetuning.freezing import Freezing, unfrozen_blocks
 from embedcache.finetuning.images import Images, InOrder
 from embedcache.finetuning.judging import logits_of
 from embedcache.finetuning.locate import locate
 from embedcache.finetuning.parity import check_parity
+from embedcache.finetuning.parts import TAIL, unfrozen_blocks
 from embedcache.finetuning.start import Start, set_validation_aside, starting_head
 from embedcache.heads.features import Features
 from embedcache.heads.leaderboard import choose
 from embedcache.heads.model import Training
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.seen import TRAINED, VALIDATED, SeenRows
+from embedcache.store.cache import FeatureCache
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.repair import check_identity, source_of
 from embedcache.workflows.tuning_rows import TuningRows
@@ -39,9 +41,6 @@ __all__ = ["Material", "gather", "rows_seen"]
 _COMPARED = 32
 """Images of the parity check."""
 
-_TAIL = 3
-"""The tail is one block in so many, counted from the output."""
-
 
 @dataclass(frozen=True, eq=False)
 class Material:
@@ -50,8 +49,12 @@ class Material:
     Attributes:
         classifier: On its device, as it is before the first step.
         start: Its head.
-        freezing: Which of its parameters move.
+        blocks: Names of the backbone's blocks, from the input to the output.
+        trained: Of them, counted from the output; None where the costs are to say where the tail
+            begins.
         family: Of the backbone.
+        features: The cache of their features.
+        train_rows: (N,) int64 rows of it.
         train: The N training images.
         validation: The V images set aside.
         validation_group: (V,) int32, what errs together; negative for a row of its own.
@@ -62,8 +65,11 @@ class Material:
 
     classifier: Classifier
     start: Start
-    freezing: Freezing
+    blocks: tuple[str, ...]
+    trained: int | None
     family: str
+    features: FeatureCache
+    train_rows: NDArray[np.int64]
     train: Images
     validation: Images
     validation_group: NDArray[np.int32]
@@ -78,14 +84,14 @@ class Material:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of rows, labels, weights, starting head and trained blocks, hexadecimal."""
+        """SHA-256 of rows, labels, weights, starting head and blocks, hexadecimal."""
         digest = hashlib.sha256()
         for images in (self.train, self.validation):
             for column in (images.digests, images.labels, images.weights):
                 digest.update(np.ascontiguousarray(column).tobytes())
         for array in (self.start.head.weights, self.start.head.intercept):
             digest.update(np.ascontiguousarray(array).tobytes())
-        digest.update(repr((self.freezing, self.train.preprocessing)).encode())
+        digest.update(repr((self.blocks, self.train.preprocessing)).encode())
         return digest.hexdigest()
 
 
@@ -117,9 +123,10 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
     weights = _class_weights(labels[train]) if options.class_weights else np.ones(len(train))
     validating = images(validation, np.ones(len(validation), np.float32))
     architecture = build_architecture(BackboneRequest.from_json(cache.meta.request))
-    count = len(blocks(architecture.module))
-    trained = unfrozen_blocks(options.unfreeze, count, -(-count // _TAIL))
-    freezing = Freezing.of(architecture.module, trained)
+    if options.unfreeze == TAIL:
+        boundaries(architecture.module)  # refuses what cannot be split
+    names = tuple(block.name for block in blocks(architecture.module))
+    trained = unfrozen_blocks(options.unfreeze, options.boundary, names)
     kind = family(architecture.module)
     classifier = Classifier(architecture.module, preprocessing, start.head)
     classifier.eval().to(find_device(options.device))
@@ -132,8 +139,11 @@ def gather(tuning: TuningRows, options: FinetuneOptions) -> Material:
     return Material(
         classifier,
         start,
-        freezing,
+        names,
+        trained,
         kind,
+        cache,
+        rows[train],
         images(train, weights.astype(np.float32)),
         validating,
         group[validation],

@@ -11,10 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from small_models import SmallModel, sample_images, timm_model
 
-from embedcache.backbones.activations import profile
 from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.load import build_architecture, load_backbone
-from embedcache.backbones.splitting import boundaries, split_at
+from embedcache.backbones.splitting import split_at
 from embedcache.errors import BackboneError
 from embedcache.inputs.images import decode_rgb
 
@@ -89,16 +88,3 @@ def test_an_unknown_block_is_refused(model: SmallModel) -> None:
     """The error lists the blocks."""
     with pytest.raises(BackboneError, match=r"layer4\.0"):
         load_backbone(replace(model.request, layer="layer9"), device="cpu")
-
-
-def test_every_split_is_profiled(model: SmallModel) -> None:
-    """Shapes are those of the activations; seconds below and above add up to one whole."""
-    tower = build_architecture(model.request).module
-    splits = profile(tower, (64, 64))
-    assert tuple(split.boundary for split in splits) == boundaries(tower)
-    for split in splits:
-        lower, _ = split_at(tower, split.boundary)
-        with torch.no_grad():
-            assert lower(torch.zeros(1, 3, 64, 64)).shape[1:] == split.shape
-    wholes = [split.lower + split.upper for split in splits]
-    assert wholes == pytest.approx([wholes[0]] * len(wholes))

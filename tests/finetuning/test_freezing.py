@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from small_training import freezing, small_model
 from torch import nn
 
-from embedcache.errors import UsageError
-from embedcache.finetuning.freezing import freeze, set_modes, unfrozen_blocks
-
-
-def test_words() -> None:
-    """`tail`, `last-N` and `all` count blocks from the output."""
-    assert unfrozen_blocks("all", 7, 3) == 7
-    assert unfrozen_blocks("tail", 7, 3) == 3
-    assert unfrozen_blocks("last-2", 7, 3) == 2
-
-
-@pytest.mark.parametrize("word", ["", "last", "last-0", "last-8", "last--1", "ALL", "last-2 "])
-def test_other_words_are_refused(word: str) -> None:
-    """Anything else, or more than there is, names what would do."""
-    with pytest.raises(UsageError, match="last-7"):
-        unfrozen_blocks(word, 7, 3)
+from embedcache.finetuning.freezing import freeze, set_modes
 
 
 def test_depth_counts_from_the_output() -> None:

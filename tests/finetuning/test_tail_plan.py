@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
-from embedcache.backbones.activations import Split
 from embedcache.errors import UsageError
+from embedcache.finetuning.splits import Split, tails
 from embedcache.finetuning.tail_plan import TailPlan, plan_tail, steps_within
 
 SPLITS = (
-    Split("early", (100, 10), 0.002, 0.008),
-    Split("middle", (50, 10), 0.006, 0.004),
-    Split("late", (10, 10), 0.009, 0.001),
+    Split("early", (100, 10), 0.002, 0.024, 0.8),
+    Split("middle", (50, 10), 0.006, 0.012, 0.4),
+    Split("late", (10, 10), 0.009, 0.003, 0.1),
 )
 
 
@@ -34,7 +35,7 @@ def test_a_large_budget_takes_all_views_and_the_first_boundary() -> None:
     assert (plan.split.boundary, plan.views, plan.steps) == ("early", 4, 500)
     assert plan.bytes == 4200 * 1000 * 2
     assert plan.caching == pytest.approx(4200 * 0.003)
-    assert plan.training == pytest.approx(500 * 32 * 3 * 0.008)
+    assert plan.training == pytest.approx(500 * 32 * 0.024)
 
 
 def test_less_disk_takes_a_later_boundary() -> None:
@@ -59,11 +60,34 @@ def test_less_time_takes_fewer_steps_of_the_last_block() -> None:
     assert plan.caching + plan.training == pytest.approx(36)
 
 
-@pytest.mark.parametrize("short", [{"seconds": 13}, {"disk": 200_000}])
-def test_too_small_a_budget_says_what_would_do(short: dict[str, Any]) -> None:
-    """Too few steps, or no room for one view of the last block."""
-    with pytest.raises(UsageError, match=r"--budget"):
-        _plan(**short)
+def test_no_budget_is_any_length() -> None:
+    """Only the disk counts."""
+    assert _plan(seconds=math.inf) == _plan()
+    assert _plan(seconds=math.inf, disk=5_000_000).split.boundary == "middle"
+
+
+def test_given_views_are_kept() -> None:
+    """However much of the network they leave to be trained."""
+    plan = _plan(views=(3,), disk=700_000)
+    assert (plan.split.boundary, plan.views) == ("late", 3)
+
+
+def test_the_tail_is_a_fifth_of_a_step() -> None:
+    """All splits that leave no more, or the last if none does."""
+    assert tails(SPLITS) == SPLITS[2:]
+    assert tails(SPLITS[:2]) == SPLITS[1:2]
+
+
+@pytest.mark.parametrize("seconds", [13, math.inf])
+@pytest.mark.parametrize("disk", [200_000, 10**9])
+def test_too_small_a_budget_says_what_would_do(seconds: float, disk: int) -> None:
+    """No room for one view of the last block, or too few steps."""
+    if disk == 200_000:
+        with pytest.raises(UsageError, match="240,000, for 1,200 images"):
+            _plan(seconds=seconds, disk=disk)
+    elif seconds == 13:
+        with pytest.raises(UsageError, match="--budget"):
+            _plan(seconds=seconds)
 
 
 def test_steps_are_those_that_fit_and_no_more_than_wanted() -> None:
