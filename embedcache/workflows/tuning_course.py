@@ -207,7 +207,7 @@ def _settled(
         reading=_reading(material),
         # A view's shards and the file that is assembled of them exist together for a moment.
         disk=shutil.disk_usage(folder).free // 2,
-        seconds=math.inf if options.budget is None else 60 * options.budget - cost.seconds(0),
+        seconds=_left(options.budget, cost),
     )
     tail = CachedTail(plan.split.boundary, plan.split.shape, plan.views, plan.bytes)
     views = f"{plan.views} view{'s' if plan.views > 1 else ''} of {len(material.train):,} images"
@@ -217,6 +217,11 @@ def _settled(
     )
     write_atomic(path, dump_record(tail))
     return tail
+
+
+def _left(budget: float | None, cost: Cost) -> float:
+    """Seconds for caching and steps, of a budget in minutes."""
+    return math.inf if budget is None else max(0.0, 60 * budget - cost.seconds(0))
 
 
 def _views(options: FinetuneOptions) -> tuple[int, ...]:

@@ -8,17 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from lab import Lab
 from safetensors.torch import load_file, save_file
 from small_models import timm_model
+from torch import nn
 
 from embedcache.decision.pilot_result import PilotTask
 from embedcache.errors import IdentityMismatchError, UsageError
 from embedcache.extraction.records import NotesOnly, SilentObserver
-from embedcache.finetuning import recipe
+from embedcache.finetuning import recipe, splits
 from embedcache.finetuning.curve import Progress
+from embedcache.finetuning.precision import training_precision
+from embedcache.finetuning.recipe import Recipe
 from embedcache.finetuning.start import Start, starting_head
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows import pilot_training
 from embedcache.workflows.deadline import Deadline
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.pilot import make_pilot
@@ -207,3 +212,31 @@ def test_it_starts_from_a_softened_head_where_the_head_interpolates(
     task = replace(_task(features), train_labels=labels, c=1e6)
     make_pilot(features, device="cpu")(task)
     assert seen[0].softened
+
+
+@pytest.mark.usefixtures("short")
+def test_blocks_are_timed_as_they_are_trained(
+    features: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one layout, precision and number of threads: in others late blocks look cheapest."""
+    timed, trained = splits.profile, pilot_training.train
+    seen: list[tuple[bool, str, int]] = []
+
+    def note(tower: nn.Module, precision: str) -> None:
+        kernels = [each for each in tower.parameters() if each.ndim == 4]
+        is_last = all(each.is_contiguous(memory_format=torch.channels_last) for each in kernels)
+        seen.append((is_last, precision, torch.get_num_threads()))
+
+    def profile(tower: nn.Module, *given: Any) -> Any:
+        note(tower, given[-1])
+        return timed(tower, *given)
+
+    def train(model: nn.Module, batches: Any, recipe: Recipe, *given: Any, **named: Any) -> Any:
+        note(model.get_submodule("tower"), recipe.precision)
+        return trained(model, batches, recipe, *given, **named)
+
+    monkeypatch.setattr(splits, "profile", profile)
+    monkeypatch.setattr(pilot_training, "train", train)
+    make_pilot(features, device="cpu")(_task(features))
+    precision = training_precision(torch.device("cpu"))
+    assert seen == [(True, precision, torch.get_num_threads())] * 2
