@@ -44,7 +44,7 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
     metavar="BLOCK",
     default=AUTO,
     show_default=True,
-    help="Where the tail begins: a block, or last-N; auto: the earliest that leaves a fifth of a "
+    help="Where the tail begins: a block, or last-N; auto: the earliest that leaves 15 % of a "
     "step of all blocks, within budget and disk.",
 )
 @click.option(

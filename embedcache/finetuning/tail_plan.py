@@ -16,7 +16,8 @@ __all__ = ["FEWEST_STEPS", "VIEWS", "TailPlan", "plan_tail", "steps_within"]
 VIEWS = (4, 2, 1)
 
 _ENOUGH = 0.15
-"""Share of a step of the whole tower that is worth more than further views of less of it."""
+"""Share of a step of the whole tower that is worth more than further views of less of it; where no
+split leaves that much, it is the first one."""
 
 _ITEM = 2
 """Bytes of a number on disk, float16."""
@@ -79,11 +80,11 @@ def plan_tail(
     Raises:
         BudgetError: Not even the last block fits.
     """
-    fewest = views[-1]
+    fewest, enough = views[-1], min(_ENOUGH, splits[0].share)
     for count in views:
         for split in splits:
             plan = _cost(split, count, train, validation, steps, batch_size, reading)
-            is_worth = count == fewest or split.share >= _ENOUGH
+            is_worth = count == fewest or split.share >= enough
             if is_worth and plan.bytes <= disk and plan.caching + plan.training <= seconds:
                 return plan
     plan = _cost(splits[-1], fewest, train, validation, steps, batch_size, reading)

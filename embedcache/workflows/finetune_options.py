@@ -23,7 +23,7 @@ class FinetuneOptions:
     Attributes:
         unfreeze: `tail`, from cached activations; `last-N` or `all`, from images.
         boundary: Block that the tail begins at, its name or `last-N`; `auto` for the earliest that
-            leaves a fifth of a step, within budget and disk.
+            leaves 15 % of a step, within budget and disk.
         views: Cached of each image by the tail, the plain one included; None for the most of 4, 2
             and 1 that fit.
         lr: Peak learning rate.

@@ -72,7 +72,15 @@ def test_given_views_are_kept() -> None:
     assert (plan.split.boundary, plan.views) == ("late", 3)
 
 
-def test_the_tail_is_a_fifth_of_a_step() -> None:
+def test_a_small_tail_has_as_many_views_as_fit() -> None:
+    """Where all splits leave little to be trained, the first of them is worth views."""
+    plan = plan_tail(
+        SPLITS[2:], 1000, 0, steps=500, batch_size=32, reading=0.001, disk=500_000, seconds=math.inf
+    )
+    assert (plan.split.boundary, plan.views) == ("late", 2)
+
+
+def test_the_tail_is_a_small_part_of_a_step() -> None:
     """All splits that leave no more, or the last if none does."""
     assert tails(SPLITS) == SPLITS[2:]
     assert tails(SPLITS[:2]) == SPLITS[1:2]
