@@ -84,6 +84,7 @@ def build_report(
             cleaned.conflicting,
             len(prepared.train),
             len(judged),
+            int(prepared.touched.sum()),
         ),
         classes=tuple(
             ClassRows(name, int(train[which]), int(seen[which]))

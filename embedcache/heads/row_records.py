@@ -27,6 +27,7 @@ class RowCounts:
         conflicting: Equal image under different labels.
         train: Fitted.
         judged: Scored by a head that had not seen them.
+        touched: Of the fitted ones, those that the backbone was tuned with.
     """
 
     total: int
@@ -35,6 +36,12 @@ class RowCounts:
     conflicting: int
     train: int
     judged: int
+    touched: int = 0
+
+    @property
+    def chosen_by(self) -> int:
+        """Fitted rows whose out-of-fold answers chose the setting."""
+        return self.train - self.touched
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         best = "the best" if len(selection.scores) > 1 else "the only setting"
     else:
         best = f"within one error of {described(selection.best)}"
-    rows = report.rows.train
+    rows = report.rows.chosen_by
     folds = "leaving out each" if selection.folds == rows else f"over {selection.folds} folds"
     lines += _wrapped(
         f"{described(selection.setting)}: {best} by {_METRIC_NAMES[selection.metric]} "

@@ -55,6 +55,7 @@ def test_what_the_backbone_knows_is_no_score(model: str, monkeypatch: pytest.Mon
     assert abs(accuracy(honest) - 0.5) < 0.2
     assert accuracy(fooled) > 0.8
     assert (honest.report.rows.train, honest.report.rows.judged) == (220, 60)
+    assert honest.report.rows.chosen_by == 60
     assert (honest.predictions.row >= 160).all()
     assert (honest.rows.side[:160] == SIDE_TRAIN).all()
     assert (honest.rows.side[160:] >= SIDE_FOLD).all()

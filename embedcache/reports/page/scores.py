@@ -135,7 +135,7 @@ def choice(report: FitReport) -> str:
     lines = [
         f"<p>{_setting(selection.setting)}: {best}, by {loss} over {selection.folds:,} folds.</p>",
         curve(selection, loss),
-        _WHISKERS.format(loss=loss, rows=report.rows.train),
+        _WHISKERS.format(loss=loss, rows=report.rows.chosen_by),
     ]
     if split.folds:
         lines.append(f'<p class="soft small">The outer folds chose: {_fold_choices(report)}.</p>')
