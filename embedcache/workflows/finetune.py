@@ -19,7 +19,6 @@ from embedcache.heads.head_record import load_head_record
 from embedcache.heads.json_records import dump_record, load_record
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import (
-    BACKBONE,
     CONFIG,
     FINETUNE,
     HEAD,
@@ -38,20 +37,19 @@ from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
-from embedcache.workflows.tuned_run import MODEL, Shipment, extract_command, extract_tuned, ship
+from embedcache.workflows.tuned_features import cache_tuned
+from embedcache.workflows.tuned_run import MODEL, Shipment, ship
 from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
-from embedcache.workflows.tuning_cross import CrossFit, cross_rows
+from embedcache.workflows.tuning_cross import CrossFit
 from embedcache.workflows.tuning_gate import (
-    POWER,
     Opened,
     TestRows,
     find_test_rows,
-    foresee,
     go_back,
-    offer,
     open_gate,
 )
 from embedcache.workflows.tuning_material import Material, gather, rows_seen
+from embedcache.workflows.tuning_power import foretell
 from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
 
 __all__ = ["Finetuned", "finetune"]
@@ -74,21 +72,6 @@ class Finetuned:
     record: FinetuneRecord
     reused: bool = False
     cache: Path | None = None
-
-
-class _Watch:
-    """Passes on what an extraction says."""
-
-    def __init__(self, notify: Notify, on_step: Callable[[int, int], None] | None) -> None:
-        self._notify = notify
-        self._on_step = on_step
-
-    def note(self, text: str) -> None:
-        self._notify(text)
-
-    def progress(self, done: int, total: int) -> None:
-        if self._on_step is not None:
-            self._on_step(done, total)
 
 
 def finetune(
@@ -139,6 +122,12 @@ def finetune(
     notify(f"run: {tuning.run.name}")
     if tuning.missing:
         notify(f"{tuning.missing} training rows of the run are not in the cache any more")
+
+    def cached(path: Path, record: FinetuneRecord) -> Path | None:
+        if record.gate is None or not record.gate.ships:
+            return None
+        return cache_tuned(path, tuning.cache, options, notify=notify, on_step=on_step)
+
     material = gather(tuning, options)
     fingerprint = fingerprint_of(material, options)
     if cross_fit:
@@ -147,12 +136,12 @@ def finetune(
     if not overwrite and (done := _finished(runs, fingerprint)):
         notify("trained already; --overwrite trains again")
         shutil.rmtree(work, ignore_errors=True)  # of a kill just after it was published
-        return _with_cache(done, tuning, options, _Watch(notify, on_step))
+        return replace(done, cache=cached(done.path, done.record))
     crossed = None
     if cross_fit:
         crossed = CrossFit(tuning, options, work, notify=notify, on_step=on_step)
     test = crossed.rows if crossed else find_test_rows(tuning, options.source)
-    _foretell(tuning, test, runs, fingerprint, notify, cross_fit=cross_fit)
+    foretell(tuning, test, runs, fingerprint, notify, cross_fit=cross_fit)
     if not force and not work.exists():
         _check_verdict(tuning, runs, options.device, notify)
     with exclusive(work.with_suffix(".lock")):
@@ -175,43 +164,7 @@ def finetune(
             record = replace(record, gate=opened.gate, thirds=opened.thirds, minutes=minutes)
         path = _publish(runs, tuning, material, options, record, test, opened)
         session.forget()
-    return _with_cache(Finetuned(path, record), tuning, options, _Watch(notify, on_step))
-
-
-def _foretell(
-    tuning: TuningRows,
-    test: TestRows | None,
-    runs: Path,
-    change: str,
-    notify: Notify,
-    *,
-    cross_fit: bool,
-) -> None:
-    """Say what the gate will be able to see, and offer one that sees more."""
-    power = 0.0
-    if test is None:
-        notify("the run has no test rows: without them nothing can pass the gate")
-    else:
-        what = "cross-fitted training rows" if cross_fit else "test rows"
-        text, power = foresee(test, runs, change, what)
-        notify(text)
-    if power < POWER and not cross_fit:
-        notify(offer(cross_rows(tuning)))
-
-
-def _with_cache(
-    done: Finetuned, tuning: TuningRows, options: FinetuneOptions, watch: _Watch
-) -> Finetuned:
-    """The result, and the features of the backbone that it ships."""
-    if not (done.record.gate and done.record.gate.ships and (done.path / BACKBONE).is_dir()):
-        return done
-    watch.note("features of the tuned backbone, for heads and for predict")
-    cache = extract_tuned(done.path, tuning.cache, options.device, watch)
-    if cache is None:
-        location = options.source or Path(tuning.cache.meta.source.location)
-        command = extract_command(done.path, location)
-        watch.note(f"the images are not where they were: {command} caches their features")
-    return replace(done, cache=cache)
+    return Finetuned(path, record, cache=cached(path, record))
 
 
 def _publish(

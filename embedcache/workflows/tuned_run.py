@@ -5,7 +5,6 @@ T is the number of judged rows, K of the head's classes.
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,19 @@ from embedcache.backbones.golden_record import make_golden
 from embedcache.backbones.load import load_backbone
 from embedcache.backbones.names import TUNED
 from embedcache.backbones.tuned_folder import seen_by, settled
-from embedcache.errors import UsageError
 from embedcache.evaluation.splits import SIDE_UNUSED
 from embedcache.extraction.environment import environment
-from embedcache.extraction.extract import extract
 from embedcache.extraction.golden import GoldenClaim
-from embedcache.extraction.records import ExtractOptions, Observer
-from embedcache.finetuning.locate import locate
 from embedcache.heads.artefact import Head
 from embedcache.heads.head_record import HowChosen
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.rows import RunRows
 from embedcache.records.feature_source import FeatureSource
 from embedcache.records.identity import Identity
-from embedcache.store.cache import FeatureCache
-from embedcache.workflows.repair import manifest_of
 from embedcache.workflows.tuning_material import Material, rows_seen
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["MODEL", "Shipment", "extract_command", "extract_tuned", "ship"]
+__all__ = ["MODEL", "Shipment", "ship"]
 
 MODEL = "finetune"
 """What `ls` and `compare` call a head that was trained together with its backbone."""
@@ -131,40 +124,6 @@ def ship(
     claim = GoldenClaim(make_golden(backbone).to_json(), environment(), (backbone.numerics,))
     entry = {"request": asked.to_json(), "golden": claim.to_json()}
     return Shipment(identity, [entry], tuning, material)
-
-
-def extract_tuned(run: Path, cache: FeatureCache, device: str, observer: Observer) -> Path | None:
-    """The cache of a tuned backbone's features of the same rows; only what is missing is computed.
-
-    Args:
-        run: Which the backbone is of.
-        cache: Of the frozen features.
-        device: Where to compute.
-        observer: Hears how it goes.
-
-    Returns:
-        The cache; None where an image is not where it was.
-
-    Raises:
-        EmbedcacheError: As `extract` says.
-    """
-    try:
-        locate(cache, np.arange(len(cache)), None)
-    except UsageError:
-        return None
-    identity = cache.identity
-    request = BackboneRequest(
-        f"{TUNED}:{run}", precision=identity.precision, stored_dtype=identity.stored_dtype
-    )
-    folder = cache.path.parent
-    options = ExtractOptions(cache_dir=folder.parent, device=device)
-    return extract(manifest_of(cache), folder.name, request, options, observer).cache
-
-
-def extract_command(run: Path, source: Path) -> str:
-    """What caches the features of a tuned backbone by hand."""
-    words = ["embedcache", "extract", str(source), "--backbone", f"{TUNED}:{run}"]
-    return shlex.join(words)
 
 
 def _predictions(

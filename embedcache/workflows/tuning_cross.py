@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from embedcache.errors import CacheInvalidError, UnfittableError, UsageError
 from embedcache.evaluation.folds import NEVER, folds_around
 from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TEST, SIDE_TRAIN, SIDE_UNUSED
-from embedcache.evaluation.units import row_units
 from embedcache.finetuning.gate import THIRDS, Third, judge_thirds
 from embedcache.heads.features import Features
 from embedcache.heads.logreg import softmax
@@ -39,7 +38,7 @@ from embedcache.workflows.tuning_gate import Opened, TestRows, answer, go_back, 
 from embedcache.workflows.tuning_material import gather
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["CrossFit", "cross_rows"]
+__all__ = ["CrossFit"]
 
 _LARGEST = 1 << 36
 
@@ -220,9 +219,3 @@ class CrossFit:
         form = MODELS[tuning.head.model].fit(training, dict(tuning.head.chosen.setting)).form
         held = tuning.cache.rows(tuning.rows[held_out]).astype(np.float64)
         return softmax(form.logits(held))
-
-
-def cross_rows(tuning: TuningRows) -> int:
-    """How many units a cross-fitted gate would judge."""
-    group = tuning.cache.tables.group[tuning.rows]
-    return len(np.unique(row_units(group)[~tuning.touched]))

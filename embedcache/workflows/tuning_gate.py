@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from embedcache.evaluation.splits import SIDE_TEST
-from embedcache.evaluation.units import row_units
 from embedcache.finetuning.classifier import Classifier
-from embedcache.finetuning.gate import Gate, Third, gate_level, gate_power, judge_change
+from embedcache.finetuning.gate import Gate, Third, judge_change
 from embedcache.finetuning.images import Images, InOrder
 from embedcache.finetuning.interpolation import Sweep, sweep
 from embedcache.finetuning.judging import logits_of
@@ -25,7 +24,7 @@ from embedcache.heads.judged import JudgedRows
 from embedcache.heads.logreg import softmax
 from embedcache.heads.rows import RunRows
 from embedcache.inputs.preprocess import Preprocessing
-from embedcache.runs.ledger import next_gate, record_gate
+from embedcache.runs.ledger import record_gate
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.openings import test_rows_digest
 from embedcache.workflows.tuning import Tuned
@@ -33,24 +32,16 @@ from embedcache.workflows.tuning_material import Material
 from embedcache.workflows.tuning_rows import TuningRows, touched_in
 
 __all__ = [
-    "POWER",
     "Opened",
     "TestRows",
     "answer",
     "find_test_rows",
-    "foresee",
     "go_back",
     "images_at",
-    "offer",
     "open_gate",
 ]
 
 _AT_ONCE = 16  # images, as on the validation rows
-POWER = 0.5
-"""Below this power cross-fitting is offered."""
-
-_GAIN, _DISCORDANCE = 0.04, 0.12
-"""What fine-tuning did on ELPV: the gain of accuracy, and the share of rows that changed sides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,42 +140,6 @@ def images_at(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None)
         np.zeros(len(rows), np.int64),
         np.ones(len(rows), np.float32),
         Preprocessing.from_identity(cache.identity),
-    )
-
-
-def foresee(test: TestRows, root: Path, change: str, what: str = "test rows") -> tuple[str, float]:
-    """What the gate will be able to see, before the training: for people, and its power.
-
-    Args:
-        test: The rows.
-        root: The runs folder.
-        change: Digest of all that the training depends on, hexadecimal.
-        what: Which rows they are, in words.
-
-    Raises:
-        CacheInvalidError: The ledger is damaged.
-    """
-    number, units = next_gate(root, test.key, change), len(np.unique(row_units(test.group)))
-    power = gate_power(_GAIN, _DISCORDANCE, units, number)
-    counted = what if units == len(test.group) else f"groups of {what}"
-    text = (
-        f"gate {number} on {units:,} {counted}, at a level of {gate_level(number):.2g}: a gain of "
-        f"{100 * _GAIN:.0f} points passes it with a probability of {power:.0%}, if "
-        f"{_DISCORDANCE:.0%} of them change sides"
-    )
-    return text, power
-
-
-def offer(units: int) -> str:
-    """What cross-fitting would see, for people.
-
-    Args:
-        units: Training rows or groups that it would judge.
-    """
-    power = gate_power(_GAIN, _DISCORDANCE, units, 1)
-    return (
-        f"--cross-fit trains four times instead of once, and judges on {units:,} training rows "
-        f"or groups: there such a gain passes with a probability of {power:.0%}"
     )
 
 

@@ -146,7 +146,7 @@ def test_moved_images_are_not_looked_for(place: Path, original: Path, tmp_path: 
     shutil.copytree(original / "photos", tmp_path / "moved")
     notes: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("embedcache.workflows.tuned_run.locate", _gone)
+        patch.setattr("embedcache.workflows.tuned_features.locate", _gone)
         done = tune(place, replace(QUICK, source=tmp_path / "moved"), notify=notes.append)
     assert done.cache is None
     assert f"extract {tmp_path / 'moved'} --backbone tuned:{done.path}" in notes[-1]
