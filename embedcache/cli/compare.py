@@ -17,9 +17,7 @@ __all__ = ["compare"]
 @click.option(
     "--metric",
     type=click.Choice(["accuracy", "log_loss"]),
-    default="accuracy",
-    show_default=True,
-    help="What ranks.",
+    help="What ranks.  [default: accuracy; log_loss where images have any number of labels]",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the bootstrap.")
 @runs_dir_option
@@ -27,7 +25,7 @@ __all__ = ["compare"]
 def compare(
     runs: tuple[str, ...],
     *,
-    metric: str,
+    metric: str | None,
     seed: int,
     runs_dir: Path | None,
     as_json: bool,
@@ -39,6 +37,7 @@ def compare(
 
     Rows are joined by the digest of the image, and compared in pairs: what makes a
     row hard cancels out. With more than two runs the intervals hold all at once.
+    Where images have any number of labels, an image's log-loss is the mean of its labels'.
     """
     from embedcache.cli.console import print_json
     from embedcache.heads.json_records import dump_record

@@ -35,7 +35,8 @@ class Contestant:
         backbone: The backbone's name.
         dataset: Name of the data set.
         judged: Number of rows that it judged in all.
-        accuracy: On the common rows.
+        accuracy: On the common rows; of rows with any number of labels the share of them with
+            every label right.
         interval: Of the accuracy, of this run alone.
         log_loss: On the common rows, in nats.
     """
@@ -84,6 +85,7 @@ class Comparison:
         relabelled: Rows that all judged but under different labels; left out.
         grouped: Whether rows belong to groups, which err together.
         runs: The best first.
+        several: Whether rows have any number of labels.
         pairs: All of them. With more than two runs the intervals hold all at once, and so
             also for the pair that a person picks after a look at them.
     """
@@ -94,22 +96,31 @@ class Comparison:
     grouped: bool
     runs: tuple[Contestant, ...]
     pairs: tuple[Pair, ...]
+    several: bool = False
 
 
-def compare_runs(folders: Sequence[Path], *, metric: str = "accuracy", seed: int = 0) -> Comparison:
+def compare_runs(
+    folders: Sequence[Path], *, metric: str | None = None, seed: int = 0
+) -> Comparison:
     """Compare runs on the rows, by digest, that all of them judged.
 
     Args:
         folders: R run folders, two or more.
-        metric: What ranks: one of `METRICS`.
+        metric: What ranks: one of `METRICS`; None for accuracy, or for log-loss where rows have
+            any number of labels, as few rows have every one of many labels right.
         seed: Of the bootstrap.
 
     Raises:
-        UsageError: Fewer than two runs, one of them twice, or no common rows.
+        UsageError: Fewer than two runs, one of them twice, runs of other kinds of labels, or no
+            common rows.
         CacheInvalidError: A run is damaged, or has no predictions.
     """
     _check(folders, metric)
     runs = [JudgedRows.load(folder) for folder in folders]
+    _check_kinds(runs)
+    several = runs[0].names is not None
+    if metric is None:
+        metric = "log_loss" if several else "accuracy"
     common = runs[0].digest
     for run in runs[1:]:
         common = np.intersect1d(common, run.digest, assume_unique=True)
@@ -140,11 +151,12 @@ def compare_runs(folders: Sequence[Path], *, metric: str = "accuracy", seed: int
     )
     grouped = bool((group >= 0).any())
     pairs = _pairs(hits, losses, group, seed)
-    return Comparison(metric, int(agreed.sum()), int((~agreed).sum()), grouped, contestants, pairs)
+    counts = int(agreed.sum()), int((~agreed).sum())
+    return Comparison(metric, *counts, grouped, contestants, pairs, several)
 
 
-def _check(folders: Sequence[Path], metric: str) -> None:
-    if metric not in METRICS:
+def _check(folders: Sequence[Path], metric: str | None) -> None:
+    if metric not in (None, *METRICS):
         raise UsageError("unknown metric", got=metric, expected=", ".join(METRICS))
     if len(folders) < 2:
         raise UsageError(
@@ -154,6 +166,25 @@ def _check(folders: Sequence[Path], metric: str) -> None:
         )
     if len(set(folders)) < len(folders):
         raise UsageError("a run is given twice", got=", ".join(f.name for f in folders))
+
+
+def _check_kinds(runs: Sequence[JudgedRows]) -> None:
+    """Refuse runs whose answers are to different questions."""
+    for run in runs[1:]:
+        if run.names != runs[0].names:
+            raise UsageError(
+                "these runs answer different questions",
+                got="; ".join(f"{each.run}: {_asked(each)}" for each in (runs[0], run)),
+                expected="runs of one label for each image, or runs of the same labels",
+                hint="fit one of them again on the other's labels: embedcache fit-head --labels",
+            )
+
+
+def _asked(run: JudgedRows) -> str:
+    if run.names is None:
+        return "one label for each image"
+    shown = ", ".join(run.names[:4]) + (", …" if len(run.names) > 4 else "")
+    return f"which of {len(run.names)} labels ({shown})"
 
 
 def _nothing_common(runs: Sequence[JudgedRows], same_images: int) -> UsageError:

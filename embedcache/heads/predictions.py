@@ -2,7 +2,7 @@
 
 They are the test rows' probabilities of a hold-out, or the out-of-fold ones of a
 cross-validation. N is the number of rows of the cache, J of those that are judged,
-K the number of classes that training or judged rows have.
+K the number of classes that training or judged rows have, or of labels.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from embedcache.errors import CacheInvalidError
 from embedcache.heads.rows import RunRows
 from embedcache.heads.tensors import load_tensors, tensor_bytes
+from embedcache.records.label_arrays import labelled
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import PREDICTIONS
 from embedcache.storage.digests import sha256_hex
@@ -38,7 +39,8 @@ class Predictions:
         row: (J,) int64, rising: position in `RunRows`.
         group: (J,) int32, what belongs together; negative for a row of its own.
         probability: (J, K) float32, classes in the order of `Head.classes`, then of
-            `Head.unseen` as far as judged rows have them: those columns are 0.
+            `Head.unseen` as far as judged rows have them: those columns are 0. Where rows
+            have any number of labels, of the presence of each: rows need not sum to 1.
     """
 
     row: NDArray[np.int64]
@@ -93,7 +95,20 @@ class Predictions:
         row, n, k = self.row, len(rows.label), self.probability.shape[1]
         if len(row) and not (row[0] >= 0 and row[-1] < n and (np.diff(row) > 0).all()):
             raise CacheInvalidError("predictions of rows that the run does not have", where=path)
+        # A comparison with NaN is false: this refuses what is not finite, too.
+        shares = ((self.probability >= 0) & (self.probability <= 1 + _ROUNDING)).all()
+        if not shares:
+            raise CacheInvalidError("these are not probabilities", where=path)
         label = rows.label[row]
+        if rows.is_multilabel:
+            if label.shape[1] != k or not labelled(label).all():
+                raise CacheInvalidError(
+                    "a judged row without labels, or labels without a column",
+                    where=path,
+                    got=f"{k} columns",
+                    expected=f"{label.shape[1]}, and a label of every judged row",
+                )
+            return
         if len(row) and not 0 <= label.min() <= label.max() < k:
             raise CacheInvalidError(
                 "a judged row of a class without a column",
@@ -101,9 +116,7 @@ class Predictions:
                 got=f"labels {label.min()} to {label.max()}",
                 expected=f"0 to {k - 1}",
             )
-        # A comparison with NaN is false: this refuses what is not finite, too.
-        shares = ((self.probability >= 0) & (self.probability <= 1 + _ROUNDING)).all()
-        if not shares or not (np.abs(self.probability.sum(axis=1) - 1) <= _ROUNDING).all():
+        if not (np.abs(self.probability.sum(axis=1) - 1) <= _ROUNDING).all():
             raise CacheInvalidError("these are not probabilities", where=path)
 
     def _sum(self) -> str:

@@ -35,12 +35,13 @@ def _title(comparison: Comparison, width: int) -> list[str]:
 
 
 def _ranking(comparison: Comparison, width: int) -> list[str]:
-    table = [["", "head", "backbone", "accuracy, %", "", "log-loss"]]
+    right = "exact match, %" if comparison.several else "accuracy, %"
+    table = [["", "head", "backbone", right, "", "log-loss"]]
     table += [
         [
             str(rank),
             printable(run.model),
-            shorten(printable(run.backbone), max(12, width - 52)),
+            shorten(printable(run.backbone), max(12, width - 52 - len(right) + len("accuracy, %"))),
             f"{100 * run.accuracy:.1f}",
             _shares(run.interval),
             f"{run.log_loss:.3f}",
@@ -80,10 +81,12 @@ def _notes(comparison: Comparison, width: int) -> list[str]:
         notes.append("the runs are on different data sets; the common rows are the same images")
     if comparison.grouped:
         notes.append("rows of one group err together, and are drawn together; no p for single rows")
-    if len(comparison.runs) > 2:
+    if comparison.several:
         notes.append(
-            "the best of many looks better than it is: on new rows expect less than its accuracy"
+            "exact match: every label of a row is right; log-loss: the mean of its labels'"
         )
+    if len(comparison.runs) > 2:
+        notes.append("the best of many looks better than it is: on new rows expect less")
     return [
         line
         for note in notes

@@ -15,7 +15,7 @@ __all__ = ["compare"]
 def compare(
     runs: Sequence[str | os.PathLike[str]],
     *,
-    metric: str = "accuracy",
+    metric: str | None = None,
     seed: int = 0,
     runs_dir: Path | None = None,
 ) -> Comparison:
@@ -26,7 +26,8 @@ def compare(
 
     Args:
         runs: Names or folders, two or more.
-        metric: What ranks: `accuracy` or `log_loss`.
+        metric: What ranks: `accuracy` or `log_loss`; by default accuracy, or log-loss where
+            images have any number of labels.
         seed: Of the bootstrap.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
 

@@ -82,3 +82,20 @@ def test_they_are_the_answers_that_the_report_scores(*, given: bool, tmp_path: P
     assert accuracy == pytest.approx(evaluation.score("accuracy").value)
     loss = -np.log(found.probability[np.arange(len(labels)), labels]).mean()
     assert loss == pytest.approx(evaluation.score("log-loss").value, rel=1e-5)
+
+
+def test_probabilities_of_labels_need_not_sum_to_one(tmp_path: Path) -> None:
+    """Each is one of its own, for a labelled row, and there is a column for each label."""
+    marks = np.array([[255] * 3, *[[1, 0, 1]] * 8], np.uint8)
+    rows = replace(ROWS, label=marks)
+    shares = np.tile(np.float32([0.9, 0.8, 0.1]), (4, 1))
+    replace(GIVEN, probability=shares).save(tmp_path)
+    assert np.array_equal(Predictions.load(tmp_path, rows).probability, shares)
+    for changes, match in (
+        ({"probability": shares[:, :2]}, "without a column"),
+        ({"probability": 2 * shares}, "not probabilities"),
+        ({"probability": shares, "row": np.array([0, 3, 5, 8])}, "without labels"),
+    ):
+        replace(GIVEN, **changes).save(tmp_path)
+        with pytest.raises(CacheInvalidError, match=match):
+            Predictions.load(tmp_path, rows)

@@ -1,12 +1,13 @@
 """The rows of a run on disk."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from problems import digests
 
-from embedcache.errors import CacheInvalidError
+from embedcache.errors import CacheInvalidError, UsageError
 from embedcache.heads.rows import RunRows
 from embedcache.heads.tensors import tensor_bytes
 
@@ -39,3 +40,24 @@ def test_columns_of_different_lengths_are_refused(tmp_path: Path) -> None:
     (tmp_path / "rows.safetensors").write_bytes(tensor_bytes(tensors, {}))
     with pytest.raises(CacheInvalidError, match="lengths"):
         RunRows.load(tmp_path)
+
+
+MARKS = np.array([[0, 1], [1, 1], [255, 255]] * 3, np.uint8)
+
+
+def test_marks_come_back_where_they_are_expected(tmp_path: Path) -> None:
+    """Who takes one label for each image is told so, and not that the file is damaged."""
+    replace(ROWS, label=MARKS).save(tmp_path)
+    assert np.array_equal(RunRows.load(tmp_path, several=True).label, MARKS)
+    with pytest.raises(UsageError, match="any number of labels"):
+        RunRows.load(tmp_path)
+
+
+def test_what_is_no_mark_is_refused(tmp_path: Path) -> None:
+    """A two, or a row that is unlabelled in part."""
+    for label in ([0, 2], [255, 0]):
+        marks = MARKS.copy()
+        marks[0] = label
+        replace(ROWS, label=marks).save(tmp_path)
+        with pytest.raises(CacheInvalidError, match="not the rows"):
+            RunRows.load(tmp_path, several=True)
