@@ -1,7 +1,7 @@
 """A backbone and a head as one ONNX graph, from pixels to probabilities.
 
 B is the number of images, H and W the input's height and width, D the embedding
-dimension, K the number of classes.
+dimension, K the number of classes, or of labels.
 """
 
 from __future__ import annotations
@@ -50,10 +50,16 @@ class _Whole(nn.Module):
     std: Tensor
 
     def __init__(
-        self, tower: nn.Module, preprocessing: Preprocessing, stored_dtype: str, head: nn.Module
+        self,
+        tower: nn.Module,
+        preprocessing: Preprocessing,
+        stored_dtype: str,
+        head: nn.Module,
+        *,
+        several: bool,
     ) -> None:
         super().__init__()
-        self.tower, self.head = tower, head
+        self.tower, self.head, self.several = tower, head, several
         self.register_buffer("mean", torch.tensor(preprocessing.mean).reshape(3, 1, 1))
         self.register_buffer("std", torch.tensor(preprocessing.std).reshape(3, 1, 1))
         self.stored_dtype = getattr(torch, stored_dtype)
@@ -62,7 +68,9 @@ class _Whole(nn.Module):
         planes = pixels.permute(0, 3, 1, 2).float() / 255
         features = self.tower((planes - self.mean) / self.std)
         features = features.to(self.stored_dtype).float()  # rounded as in the cache
-        return torch.softmax(self.head(features), dim=1), features
+        logits = self.head(features)
+        shares = torch.sigmoid(logits) if self.several else torch.softmax(logits, dim=1)
+        return shares, features
 
 
 def onnx_bytes(
@@ -71,6 +79,8 @@ def onnx_bytes(
     stored_dtype: str,
     head: nn.Module,
     metadata: Mapping[str, str],
+    *,
+    several: bool = False,
 ) -> bytes:
     """The model, as the bytes of an `.onnx` file; any number of images at a time.
 
@@ -80,13 +90,18 @@ def onnx_bytes(
         stored_dtype: What features are rounded to, `float16` or `float32`.
         head: (B, D) to logits (B, K).
         metadata: Goes into `metadata_props`.
+        several: Whether logits are of labels, each with a probability of its own.
 
     Raises:
         BackboneError: PyTorch cannot export this model, or it is larger than a file may be.
     """
     import onnx
 
-    whole = _Whole(tower, preprocessing, stored_dtype, head).eval().requires_grad_(False)
+    whole = (
+        _Whole(tower, preprocessing, stored_dtype, head, several=several)
+        .eval()
+        .requires_grad_(False)
+    )
     example = torch.zeros(_EXAMPLES, *preprocessing.image_size, 3, dtype=torch.uint8)
     size = sum(tensor.nbytes for tensor in whole.state_dict().values())
     if size > _LARGEST:

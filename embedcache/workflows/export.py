@@ -112,6 +112,7 @@ def export_onnx(
         identity.stored_dtype,
         torch_form(head.form),
         {METADATA: json.dumps(_metadata(path, head), ensure_ascii=False)},
+        several=head.output == "sigmoid",
     )
     difference = _check(lambda batch: run_onnx(data, batch), pixels, expected, path)
     target = output or Path(f"{path.name}.onnx")
@@ -213,6 +214,7 @@ def _metadata(run: Path, head: Head) -> dict[str, Any]:
         "run": run.name,
         "model": head.model,
         "classes": list(head.classes),
+        "output": head.output,
         "abstain_below": head.abstain and head.abstain.threshold,
         "input": {
             "name": "pixels",

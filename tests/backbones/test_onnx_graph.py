@@ -28,10 +28,14 @@ class _Corners(nn.Module):
         return planes[:, :, ::7, ::7].flatten(1)
 
 
-def _export(stored: str = "float32", tower: nn.Module | None = None) -> bytes:
+def _export(
+    stored: str = "float32", tower: nn.Module | None = None, *, several: bool = False
+) -> bytes:
     head = nn.Linear(12, 3)
     nn.init.constant_(head.weight, 0.1)
-    return onnx_bytes(tower or _Corners(), _PREPROCESSING, stored, head, {"note": "größe"})
+    nn.init.constant_(head.bias, 0.5)
+    note = {"note": "größe"}
+    return onnx_bytes(tower or _Corners(), _PREPROCESSING, stored, head, note, several=several)
 
 
 def test_input_and_outputs_are_as_documented() -> None:
@@ -59,6 +63,15 @@ def test_normalisation_and_rounding_are_in_the_graph(stored: str) -> None:
     np.testing.assert_allclose(features, expected.astype(stored), rtol=1e-3, atol=1e-6)
     assert (features == features.astype(stored)).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_labels_have_a_probability_each() -> None:
+    """The sigmoid of each logit, where a row may have any number of labels."""
+    pixels = np.stack([texture(8, 8), texture(8, 8)[::-1]])
+    session = onnxruntime.InferenceSession(_export(several=True))
+    probabilities, features = session.run(None, {INPUT: pixels})
+    expected = 1 / (1 + np.exp(-(0.1 * features.sum(axis=1, keepdims=True) + 0.5)))
+    np.testing.assert_allclose(probabilities, np.tile(expected, (1, 3)), rtol=1e-5)
 
 
 def test_what_pytorch_cannot_export_is_refused() -> None:
