@@ -63,6 +63,8 @@ def predict(
     IMAGES are files, folders, or CSV or Parquet manifests. They are embedded with
     the run's own backbone, preprocessing and precision; cached features are reused.
     For a run on imported features, IMAGES are .npy files of new features.
+    A head of any number of labels gives the probability of each, and in `labels` those
+    that it answers, with a probability above one half.
     A head that was fitted with --abstain-precision names no class where it is not sure
     enough; the column `abstained` says where.
     With --json and --output, prints one object that counts what was done.
@@ -89,6 +91,7 @@ def predict(
             top=top_k,
             marks=head.abstain is not None,
             answers_all=no_abstain,
+            several=head.output == "sigmoid",
         ) as writer,
     ):
         for prediction in predictor.predict(images):

@@ -6,35 +6,18 @@ import csv
 import io
 import json
 import os
-from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, TextIO
 
 from embedcache.errors import MissingExtraError
 from embedcache.reports.escape import printable
+from embedcache.reports.prediction_layouts import Layout
 
-__all__ = ["CsvSink", "Layout", "Sink", "open_sink", "require_pyarrow"]
+__all__ = ["SEPARATOR", "CsvSink", "Sink", "open_sink", "require_pyarrow"]
 
 
-@dataclass(frozen=True)
-class Layout:
-    """The columns of predictions.
-
-    Attributes:
-        top: How many classes each row names, 1 or more.
-        marks: Whether a column says which rows the head abstained from.
-        answers_all: Whether these rows name classes all the same.
-    """
-
-    top: int = 1
-    marks: bool = False
-    answers_all: bool = False
-
-    @property
-    def header(self) -> list[str]:
-        """Names of the columns."""
-        ranks = range(1, self.top + 1)
-        pairs = [name for rank in ranks for name in (f"label_{rank}", f"probability_{rank}")]
-        return ["id", *(["abstained"] if self.marks else []), *pairs, "error"]
+SEPARATOR = "|"
+"""Between the labels of a CSV cell, as `embedcache extract --label-separator` reads it: a cell
+that holds nothing else says that none of them was answered."""
 
 
 class Sink(Protocol):
@@ -74,8 +57,9 @@ class CsvSink:
 
     def __init__(self, text: TextIO, layout: Layout, *, escape: bool) -> None:
         self._text, self._escape = text, escape
-        self._writer = csv.DictWriter(text, layout.header, lineterminator="\n")
-        self._writer.writeheader()
+        header = layout.header
+        self._writer = csv.DictWriter(text, header, lineterminator="\n")
+        self._writer.writerow({name: self._cell(name) for name in header})
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         """Add rows."""
@@ -85,6 +69,8 @@ class CsvSink:
     def _cell(self, value: Any) -> Any:
         if isinstance(value, bool):
             return "true" if value else "false"
+        if isinstance(value, list):
+            value = SEPARATOR.join(value) or SEPARATOR
         return printable(value) if self._escape and isinstance(value, str) else value
 
     def close(self) -> None:
@@ -111,19 +97,21 @@ class _Parquet:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        kinds = {"id": pa.string(), "abstained": pa.bool_(), "error": pa.string()}
+        kinds = {
+            "text": pa.string(),
+            "flag": pa.bool_(),
+            "number": pa.float64(),
+            "texts": pa.list_(pa.string()),
+        }
         self._schema = pa.schema(
-            [
-                (name, kinds.get(name, pa.string() if name[0] == "l" else pa.float64()))
-                for name in layout.header
-            ]
+            [(_decodable(name), kinds[layout.kind(name)]) for name in layout.header]
         )
         self._writer = pq.ParquetWriter(file, self._schema)
         self._rows: list[dict[str, Any]] = []
 
     def write(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
-            self._rows.append({key: _decodable(value) for key, value in row.items()})
+            self._rows.append({_decodable(key): _decodable(value) for key, value in row.items()})
         if len(self._rows) >= self._GROUP:
             self._flush()
 
@@ -140,6 +128,8 @@ class _Parquet:
 
 def _decodable(value: Any) -> Any:
     r"""Text as valid Unicode: an undecodable byte becomes `\xNN`."""
+    if isinstance(value, list):
+        return [_decodable(each) for each in value]
     if not isinstance(value, str):
         return value
     return os.fsencode(value).decode("utf-8", "backslashreplace")

@@ -1,8 +1,9 @@
 """Predictions as CSV, JSON lines or Parquet: one row for each input, the rejected ones too.
 
 Columns: `id`, `abstained` of a head that may give no answer, `label_1`, `probability_1`, …,
-`label_k`, `probability_k`, `error`.
-N is the number of inputs of a batch, K the number of classes.
+`label_k`, `probability_k`, `error`; of a head of any number of labels `id`, `labels`,
+`probability_NAME` for each label, `error`.
+N is the number of inputs of a batch, K the number of classes, or of labels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
-from embedcache.reports.prediction_sinks import CsvSink, Layout, Sink, open_sink, require_pyarrow
+from embedcache.reports.prediction_layouts import Layout, RankedLayout, SetLayout
+from embedcache.reports.prediction_sinks import CsvSink, Sink, open_sink, require_pyarrow
 from embedcache.storage.publish import create_temporary, publish, storage_errors
 
 __all__ = ["PredictionWriter", "prediction_writer"]
@@ -32,14 +34,11 @@ class PredictionWriter:
     Args:
         sink: Where rows go.
         output: The file behind it, for messages; None for a stream.
-        classes: K names.
         layout: Which columns there are.
     """
 
-    def __init__(
-        self, sink: Sink, output: Path | None, classes: Sequence[str], layout: Layout
-    ) -> None:
-        self._sink, self._output, self._classes, self._layout = sink, output, classes, layout
+    def __init__(self, sink: Sink, output: Path | None, layout: Layout) -> None:
+        self._sink, self._output, self._layout = sink, output, layout
 
     def write(
         self,
@@ -54,21 +53,13 @@ class PredictionWriter:
             probabilities: (N, K).
             abstained: (N,), rows whose largest probability is too small for an answer.
         """
-        layout = self._layout
         unsure = np.zeros(len(ids), bool) if abstained is None else abstained
-        best = np.argsort(-probabilities, axis=1, kind="stable")[:, : layout.top]
-        rows = []
-        for name, order, row, silent in zip(ids, best, probabilities, unsure, strict=True):
-            cells = self._empty(name)
-            if layout.marks:
-                cells["abstained"] = bool(silent)
-            for rank, which in enumerate(order, start=1):
-                # No label: who reads no other column must not take a guess for an answer.
-                if layout.answers_all or not silent:
-                    cells[f"label_{rank}"] = self._classes[which]
-                cells[f"probability_{rank}"] = float(row[which])
-            rows.append(cells)
-        self._put(rows)
+        self._put(
+            [
+                {**self._empty(name), **self._layout.cells(row, abstained=bool(silent))}
+                for name, row, silent in zip(ids, probabilities, unsure, strict=True)
+            ]
+        )
 
     def reject(self, name: bytes, reason: str) -> None:
         """Add an input that has no prediction, and why."""
@@ -93,6 +84,7 @@ def prediction_writer(
     top: int = 1,
     marks: bool = False,
     answers_all: bool = False,
+    several: bool = False,
 ) -> Iterator[PredictionWriter]:
     r"""Open the place that predictions go to.
 
@@ -107,20 +99,32 @@ def prediction_writer(
         top: How many classes each row names, at most K.
         marks: Whether a column says which rows the head abstained from.
         answers_all: Whether these rows name classes all the same.
+        several: Whether a row may have any number of labels: each gets all probabilities, and
+            the labels whose is above one half.
 
     Raises:
-        UsageError: Another ending, or `top` below 1.
+        UsageError: Another ending, `top` below 1, or above 1 where a row has several labels.
         MissingExtraError: Parquet without pyarrow.
         StorageError: The disk is full or the folder is not writable.
     """
     if top < 1:
         raise UsageError("too few classes for each row", got=top, expected="1 or more")
-    layout = Layout(min(top, len(classes)), marks, answers_all)
+    if several and top > 1:
+        raise UsageError(
+            "this head gives every label its own probability: none is ranked",
+            got=f"--top-k {top}",
+            hint="leave it out: there is a column for each label",
+        )
+    layout: Layout = (
+        SetLayout(classes)
+        if several
+        else RankedLayout(classes, min(top, len(classes)), marks, answers_all)
+    )
     if output is None:
         terminal = stream.isatty()
         text = io.TextIOWrapper(stream, "utf-8", "surrogateescape", newline="")
         try:
-            yield PredictionWriter(CsvSink(text, layout, escape=terminal), None, classes, layout)
+            yield PredictionWriter(CsvSink(text, layout, escape=terminal), None, layout)
         finally:
             text.detach()
         return
@@ -139,7 +143,7 @@ def prediction_writer(
         with os.fdopen(descriptor, "wb") as file:
             sink = open_sink(ending, file, layout)
             try:
-                yield PredictionWriter(sink, output, classes, layout)
+                yield PredictionWriter(sink, output, layout)
             finally:  # a Parquet writer left open would write to the closed file later
                 with storage_errors(output):
                     sink.close()

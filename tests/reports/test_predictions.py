@@ -189,3 +189,36 @@ def test_rows_without_an_answer_are_marked(
     assert rows[0]["label_1"] == ("bee" if answers_all else rows[2]["label_1"])
     assert float(rows[0]["probability_1"]) == 0.5
     assert rows[1]["label_1"] == "c,\n"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_sets_of_labels_have_a_column_for_each(ending: str, tmp_path: Path) -> None:
+    """All probabilities, and the labels above one half: a list, or a cell with separators."""
+    path = tmp_path / f"p.{ending}"
+    shares = np.array([[0.7, 0.9, 0.5], [0.1, 0.2, 0.3]])
+    with prediction_writer(path, io.BytesIO(), ("ant", "bee", "cat"), several=True) as writer:
+        writer.write(IDS, shares)
+        writer.reject(b"bad.png", "truncated")
+    if ending == "parquet":
+        rows = pq.read_table(path).to_pylist()
+    elif ending == "jsonl":
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    else:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = list(csv.DictReader(file))
+    columns = ["id", "labels", "probability_ant", "probability_bee", "probability_cat", "error"]
+    assert [list(row) for row in rows] == [columns] * 3
+    expected = ["ant|bee", "|", ""] if ending == "csv" else [["ant", "bee"], [], None]
+    assert [row["labels"] for row in rows] == expected
+    assert [float(row["probability_cat"]) for row in rows[:2]] == [0.5, 0.3]
+
+
+def test_sets_of_labels_are_not_ranked(tmp_path: Path) -> None:
+    """The best few of a set are asked for in vain."""
+    path = tmp_path / "p.csv"
+    with (
+        pytest.raises(UsageError, match="none is ranked"),
+        prediction_writer(path, io.BytesIO(), CLASSES, top=2, several=True),
+    ):
+        pass
+    assert not path.exists()
