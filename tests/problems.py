@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,3 +74,19 @@ def problem(labels: list[int] | NDArray[np.integer], **changes: Any) -> Problem:
 def cycle(classes: int, count: int) -> NDArray[np.int32]:
     """`count` labels that go round the classes."""
     return (np.arange(count) % classes).astype(np.int32)
+
+
+def marked(labels: NDArray[np.uint8], spread: float = 1.0, **changes: Any) -> Problem:
+    """A problem of any number of labels a row, (N, K): each label pulls its rows its own way."""
+    n, k = labels.shape
+    rng = np.random.default_rng(0)
+    pulls = (labels == 1) @ rng.normal(size=(k, changes.pop("dim", 12)))
+    features = (pulls + spread * rng.normal(size=pulls.shape)).astype(np.float16)
+    names = tuple(f"label {i}" for i in range(k))
+    fields = {"features": features, "classes": names, **changes}
+    return replace(problem(np.zeros(n, np.int32), **fields), labels=labels)
+
+
+def marks(count: int, shares: list[float], seed: int = 0) -> NDArray[np.uint8]:
+    """Random marks, (count, K) uint8, each label on such a share of the rows."""
+    return (np.random.default_rng(seed).random((count, len(shares))) < shares).astype(np.uint8)

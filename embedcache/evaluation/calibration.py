@@ -1,6 +1,6 @@
-"""`reliability`: how far the probability of an answer is from how often it is right.
+"""`reliability`: how far probabilities are from how often what they are of holds.
 
-N is the number of rows, K the number of classes.
+N is the number of rows, K the number of classes, or of labels.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.evaluation.intervals import Interval, share_interval
+from embedcache.evaluation.units import row_units
 
-__all__ = ["BINS", "Reliability", "ReliabilityBin", "reliability"]
+__all__ = ["BINS", "Reliability", "ReliabilityBin", "label_reliability", "reliability"]
 
 BINS = 15
 """As in Guo et al. 2017, and so comparable with what others report."""
@@ -20,14 +21,14 @@ BINS = 15
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The rows whose answer has a probability in one range.
+    """The rows whose answer, or the rows and labels whose presence, has a probability in a range.
 
     Attributes:
         low: Lower end, exclusive but for 0.
         high: Upper end, inclusive.
-        rows: Number of rows.
-        confidence: Mean probability of their answers.
-        accuracy: Share of right answers.
+        rows: Number of rows, or of pairs of a row and a label.
+        confidence: Mean probability.
+        accuracy: Share of right answers, or of rows that have the label.
         interval: Of that share; None for too few rows.
     """
 
@@ -68,7 +69,29 @@ def reliability(
         group: (N,) int32 codes, negative for none.
     """
     sure = probabilities.max(axis=1).astype(np.float64)
-    hit = probabilities.argmax(axis=1) == labels
+    return _binned(sure, probabilities.argmax(axis=1) == labels, group)
+
+
+def label_reliability(
+    truth: NDArray[np.bool_], probabilities: NDArray[np.floating], group: NDArray[np.int32]
+) -> Reliability:
+    """The diagram of the labels' probabilities, all labels together.
+
+    The labels of one row are not independent, and neither are the rows of a group: the
+    intervals take each such unit for one group.
+
+    Args:
+        truth: (N, K), whether the row has the label; N and K at least 1.
+        probabilities: (N, K) that it has.
+        group: (N,) int32 codes, negative for none.
+    """
+    units = np.repeat(row_units(group), truth.shape[1]).astype(np.int32)
+    return _binned(probabilities.ravel().astype(np.float64), truth.ravel(), units)
+
+
+def _binned(
+    sure: NDArray[np.float64], hit: NDArray[np.bool_], group: NDArray[np.int32]
+) -> Reliability:
     which = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
     bins = []
     for number in np.unique(which):
@@ -83,5 +106,5 @@ def reliability(
                 share_interval(hit[inside], group[inside]),
             )
         )
-    ece = sum(entry.rows * abs(entry.accuracy - entry.confidence) for entry in bins) / len(labels)
+    ece = sum(entry.rows * abs(entry.accuracy - entry.confidence) for entry in bins) / len(hit)
     return Reliability(float(ece), tuple(bins))

@@ -98,6 +98,7 @@ def bootstrap(
     group: NDArray[np.int32],
     *,
     seed: int,
+    columns: int = 1,
 ) -> list[Interval | None]:
     """Percentile bootstrap, stratified by class, drawing whole groups.
 
@@ -114,6 +115,7 @@ def bootstrap(
         labels: (N,) true classes.
         group: (N,) int32 codes, negative for none.
         seed: Of the draws.
+        columns: How many columns of the rows are scored: of many, fewer replicates are drawn.
 
     Returns:
         S intervals, None where a score is undefined in most replicates.
@@ -123,7 +125,7 @@ def bootstrap(
     order = np.argsort(stratum, kind="stable")
     _, first, sizes = np.unique(stratum[order], return_index=True, return_counts=True)
     starts, spans = np.repeat(first, sizes), np.repeat(sizes, sizes)
-    replicates = min(_MAX_REPLICATES, max(_MIN_REPLICATES, _DRAWS // len(labels)))
+    replicates = min(_MAX_REPLICATES, max(_MIN_REPLICATES, _DRAWS // (len(labels) * columns)))
     rng = np.random.default_rng(seed)
     values = []
     for _ in range(replicates):

@@ -165,10 +165,7 @@ class Ranking:
         NaN where a class has no weight. Source: Hanley & McNeil (1982), *The meaning and
         use of the area under a ROC curve*.
         """
-        positives, negatives = self._by_block(weight)
-        above = np.cumsum(positives) - positives / 2
-        pairs = positives.sum() * negatives.sum()
-        return float(above @ negatives / pairs) if pairs > 0 else float("nan")
+        return self.both(weight)[0]
 
     def average_precision(self, weight: NDArray[np.float64]) -> float:
         """Sum over thresholds of the gain in recall times precision, without interpolation.
@@ -176,12 +173,21 @@ class Ranking:
         NaN where the positive class has no weight. The definition of scikit-learn's
         `average_precision_score`.
         """
+        return self.both(weight)[1]
+
+    def both(self, weight: NDArray[np.float64]) -> tuple[float, float]:
+        """AUROC and average precision, by one pass over the rows."""
         positives, negatives = self._by_block(weight)
         found, total = np.cumsum(positives), positives.sum()
         if total <= 0:
-            return float("nan")
+            return float("nan"), float("nan")
+        pairs = total * negatives.sum()
+        above = (found - positives / 2) @ negatives
         precision = np.nan_to_num(_ratio(found, found + np.cumsum(negatives)))
-        return float(positives @ precision / total)
+        return (
+            float(above / pairs) if pairs > 0 else float("nan"),
+            float(positives @ precision / total),
+        )
 
     def _by_block(
         self, weight: NDArray[np.float64]

@@ -116,7 +116,7 @@ def evaluate_multilabel(
     intervals: list[Interval | None] = [None] * len(values)
     if units.max() + 1 >= MIN_UNITS:
         # One stratum: rows have many labels, and how often each occurs is part of its score.
-        intervals = bootstrap(scorer.all, np.zeros(n, np.int64), group, seed=seed)
+        intervals = bootstrap(scorer.all, np.zeros(n, np.int64), group, seed=seed, columns=k)
     if scarce.any():
         intervals[0] = intervals[1] = None  # means over labels
     scores = [
@@ -173,8 +173,8 @@ class _Scorer:
         support, predicted, correct, losses = np.split(weight @ self._columns, 4)
         counts = Counts(support, predicted, correct)
         losses = losses / weight.sum()
-        precision = np.array([each.average_precision(weight) for each in self._rankings])
-        auroc = np.array([each.auroc(weight) for each in self._rankings])
+        ranked = np.array([each.both(weight) for each in self._rankings])
+        auroc, precision = ranked.T
         overall = [_mean(precision), _mean(counts.f1), counts.micro_f1, losses.mean()]
         return np.concatenate([overall, precision, auroc, counts.f1, losses])
 

@@ -132,7 +132,7 @@ def choose_protocol(
 
     Args:
         labels: (N,) classes in 0 to K − 1; or (N, K) uint8, 1 where the row has the label,
-            each label on a row at least.
+            each label on some rows and not on all.
         split: (N,) uint8 codes into `SPLITS`.
         group: (N,) int32 codes into `groups`, negative for none.
         groups: Names of the groups.
@@ -210,7 +210,8 @@ def _against_hash(labels: NDArray[np.integer], test: NDArray[np.bool_]) -> str |
         )
     rows, test_rows = _sizes(labels), _sizes(labels, test)
     if (rows < MIN_CLASS_ROWS).any():
-        return f"a class has only {rows.min()} rows, fewer than {MIN_CLASS_ROWS}"
+        what = "a class has only" if labels.ndim == 1 else "a label is on, or missing from, only"
+        return f"{what} {rows.min()} rows, fewer than {MIN_CLASS_ROWS}"
     if (test_rows == 0).any() or (test_rows == rows).any():
         return "a split by hash would leave one side without a class"
     if test.sum() < expected / 2 or test.sum() > 2 * expected:

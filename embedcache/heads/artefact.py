@@ -115,6 +115,8 @@ class Head:
     def predict_proba(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
         """Class probabilities, (N, K) float64, for features (N, D).
 
+        Of a head whose output is `sigmoid` they are of the presence of each label: a row need
+        not sum to 1, and a label is answered where its probability is above one half.
         A head of several sources takes their columns side by side, in the order of
         `sources`: `np.concatenate([a.X, b.X], axis=1)`. A row's result
         does not depend, in any bit, on the rows that come with it.

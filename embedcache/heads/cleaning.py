@@ -10,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.errors import UnfittableError
+from embedcache.errors import UnfittableError, UsageError
 from embedcache.evaluation.splits import given_test
 from embedcache.heads.problem import Problem
 
 __all__ = ["Cleaned", "Conflict", "Crossing", "clean", "equal_digests"]
+
+_ON_CONFLICT = ("error", "drop")
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,11 @@ def clean(problem: Problem, *, on_conflict: str = "error") -> Cleaned:
 
     Raises:
         UnfittableError: Labels contradict each other and `on_conflict` is `error`.
+        UsageError: `on_conflict` is neither of the two.
     """
-    labelled = np.flatnonzero(problem.labels >= 0)
+    if on_conflict not in _ON_CONFLICT:
+        raise UsageError("unknown on_conflict", got=on_conflict, expected=", ".join(_ON_CONFLICT))
+    labelled = np.flatnonzero(problem.labelled)
     image = equal_digests(problem.digests)[labelled]
     label = problem.labels[labelled]
     own = given_test(problem.split)
@@ -106,7 +111,8 @@ def clean(problem: Problem, *, on_conflict: str = "error") -> Cleaned:
     run = np.cumsum(first) - 1
     leader = order[np.flatnonzero(first)][run]
     contradicts = np.zeros(len(np.flatnonzero(first)), bool)
-    contradicts[run[label[order] != label[leader]]] = True
+    differs = label[order] != label[leader]
+    contradicts[run[differs.any(axis=1) if problem.is_multilabel else differs]] = True
     conflicts = _conflicts(problem, labelled[order], run, contradicts)
     if conflicts and on_conflict == "error":
         raise _contradiction(conflicts)
@@ -135,7 +141,7 @@ def _conflicts(
     return tuple(
         Conflict(
             tuple(problem.ids.text(row) for row in members),
-            tuple(problem.classes[problem.labels[row]] for row in members),
+            tuple(problem.named(row) for row in members),
         )
         for members in found
     )

@@ -7,69 +7,33 @@ of classes that have training rows.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
 from embedcache.evaluation.folds import folds_around
-from embedcache.evaluation.splits import FOLDS, SIDE_UNUSED
+from embedcache.evaluation.splits import FOLDS
 from embedcache.heads.artefact import Head
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.class_weights import NONE, ClassWeight, ClassWeightRecord, ClassWeights
 from embedcache.heads.doubts import doubts_of
+from embedcache.heads.fitted import Fitted
 from embedcache.heads.head_record import AbstainRule, HowChosen
-from embedcache.heads.json_records import dump_record
 from embedcache.heads.judging import Judged, cross_judge, judge
 from embedcache.heads.model import Training
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.prepare import Prepared, prepare
 from embedcache.heads.problem import Problem
 from embedcache.heads.recipe import Made, Recipe
-from embedcache.heads.report import FitReport
 from embedcache.heads.reporting import build_report
-from embedcache.heads.row_records import LabelDoubt
 from embedcache.heads.rows import RunRows
 from embedcache.heads.selection import Progress
+from embedcache.heads.shot_records import ShotCurve
 from embedcache.heads.shots import few_shot
-from embedcache.runs.folder import REPORT
-from embedcache.storage.publish import write_atomic
 
-__all__ = ["ON_CONFLICT", "Fitted", "fit", "fitted_of"]
-
-ON_CONFLICT = ("error", "drop")
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """What a fit gives.
-
-    Attributes:
-        head: To predict with.
-        rows: Behind it.
-        predictions: Of the judged ones, by heads that had not seen them.
-        report: How the head was chosen and how good it is.
-        doubts: Every label that is probably wrong, the most doubtful first.
-    """
-
-    head: Head
-    rows: RunRows
-    predictions: Predictions
-    report: FitReport
-    doubts: tuple[LabelDoubt, ...]
-
-    def save(self, folder: Path) -> None:
-        """Write head, rows, predictions and report into an existing folder.
-
-        Raises:
-            StorageError: The disk is full or the folder is not writable.
-        """
-        self.rows.save(folder)
-        self.predictions.save(folder)
-        self.head.save(folder)
-        write_atomic(folder / REPORT, dump_record(self.report))
+__all__ = ["fit", "fitted_of"]
 
 
 def fit(
@@ -115,8 +79,6 @@ def fit(
         UnfittableError: No head can be fitted to this, or none could be judged.
         UsageError: An argument is not one of those allowed.
     """
-    if on_conflict not in ON_CONFLICT:
-        raise UsageError("unknown on_conflict", got=on_conflict, expected=", ".join(ON_CONFLICT))
     if abstain_precision is not None and not 0 < abstain_precision < 1:
         raise UsageError(
             "a precision to abstain for lies between 0 and 1",
@@ -152,18 +114,18 @@ def fit(
         judged = judge(made, prepared.features(prepared.judged), prepared.judged_k)
     selected = made.choice.selected.record
     record = None if weights is None else weights.record(labels[train])
-    fitted = fitted_of(
+    curve = None
+    if shots:
+        curve = few_shot(prepared, training, recipe, made, judged.outer, shots, seeds)
+    return fitted_of(
         prepared,
         _head(prepared, made, seed, record),
         selected,
         made.choice.leaderboard,
         judged,
         made,
+        curve,
     )
-    if not shots:
-        return fitted
-    curve = few_shot(prepared, training, recipe, made, judged.outer, shots, seeds)
-    return replace(fitted, report=replace(fitted.report, shots=curve))
 
 
 def fitted_of(
@@ -173,6 +135,7 @@ def fitted_of(
     leaderboard: Leaderboard | None,
     judged: Judged,
     made: Made | None = None,
+    shots: ShotCurve | None = None,
 ) -> Fitted:
     """All that a run keeps, from the pieces of a fit.
 
@@ -183,11 +146,13 @@ def fitted_of(
         leaderboard: How its model was chosen; None where it was given.
         judged: What was said of the judged rows.
         made: How the head was made; None where it was fitted to nothing.
+        shots: The few-shot curve, if one was asked for.
     """
     doubts = doubts_of(prepared, judged, made)
     report = build_report(prepared, head, selection, leaderboard, judged, made, doubts)
     predictions = _predictions(prepared, judged.probabilities)
-    return Fitted(head, _run_rows(prepared), predictions, report, doubts)
+    rows, report = _run_rows(prepared), replace(report, shots=shots)
+    return Fitted(head, rows, predictions, report, doubts)
 
 
 def _head(
@@ -219,10 +184,8 @@ def _head(
 
 def _run_rows(prepared: Prepared) -> RunRows:
     problem = prepared.problem
-    side = np.full(len(problem), SIDE_UNUSED, np.uint8)
-    side[prepared.cleaned.rows] = prepared.protocol.side
     label = np.where(problem.labels < 0, -1, prepared.code[problem.labels]).astype(np.int32)
-    return RunRows(np.asarray(problem.digests), label, side)
+    return RunRows(np.asarray(problem.digests), label, prepared.row_sides)
 
 
 def _predictions(prepared: Prepared, probabilities: NDArray[np.float64]) -> Predictions:

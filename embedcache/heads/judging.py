@@ -19,7 +19,7 @@ from embedcache.heads.model import Training
 from embedcache.heads.recipe import Made, Recipe
 from embedcache.heads.threads import one_thread
 
-__all__ = ["Judged", "answers", "cross_judge", "judge"]
+__all__ = ["Judged", "answers", "cross_judge", "judge", "logits_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +65,16 @@ class Judged:
 
 def answers(form: Form, features: Features) -> NDArray[np.float64]:
     """Probabilities (J, K) of rows that may lie on disk."""
+    return softmax(logits_of(form, features))
+
+
+def logits_of(form: Form, features: Features) -> NDArray[np.float64]:
+    """Logits (J, K) of rows that may lie on disk."""
     logits = np.empty((len(features), form.k))
     with one_thread():
         for place, block in features.blocks():
             logits[place] = form.logits(block.astype(np.float64))
-    return softmax(logits)
+    return logits
 
 
 def judge(made: Made, held_out: Features, k: int) -> Judged:

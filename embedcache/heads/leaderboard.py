@@ -20,7 +20,7 @@ from embedcache.heads.models.shrunk import Shrunk
 from embedcache.heads.names import AUTO, MODEL_NAMES
 from embedcache.heads.selection import Progress, Selected, select
 
-__all__ = ["Choice", "choose", "sensible"]
+__all__ = ["Choice", "choose", "rank", "sensible"]
 
 _MEMORY = 8 << 30
 """Bytes of float32 features beyond which only a model that streams is tried."""
@@ -110,7 +110,7 @@ def choose(
         )
         for each in names
     }
-    board = _rank(tried, group[folds != NEVER], left_out, metric=metric, seed=training.seed)
+    board = rank(tried, group[folds != NEVER], left_out, metric=metric, seed=training.seed)
     winner = board.contenders[0].model
     return Choice(MODELS[winner], tried[winner], board)
 
@@ -133,7 +133,7 @@ def sensible(n: int, d: int, k: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return names, tuple(f"{name}: {why}" for name, why in reasons.items() if why)
 
 
-def _rank(
+def rank(
     tried: dict[str, Selected],
     group: NDArray[np.int32],
     left_out: tuple[str, ...],
@@ -141,6 +141,15 @@ def _rank(
     metric: str,
     seed: int,
 ) -> Leaderboard:
+    """Models by rising loss over the same rows, each beside the best, all intervals at once.
+
+    Args:
+        tried: What each model chose, by name.
+        group: (n,) int32 codes, negative for none.
+        left_out: Models that were not tried, each with the reason.
+        metric: What the losses are of.
+        seed: Of the bootstrap.
+    """
     # A sort keeps the order of equals: the simpler model is named first.
     names = sorted(tried, key=lambda name: float(tried[name].losses.mean()))
     differences = simultaneous_differences(

@@ -69,7 +69,9 @@ class Training:
 
     Attributes:
         features: Of the N rows.
-        labels: (N,) in 0 to K − 1, each class at least once.
+        labels: (N,) in 0 to K − 1, each class at least once; or (N, K) marks, 1 where a row has
+            a label and 0 where not, each label on some rows and not on all: only the models of
+            `names.MULTILABEL_MODELS` take them, and give each label a score of its own.
         seed: Of whatever is drawn.
         prior: (K, D) float64, weights for features of length 1 that a model may shrink
             towards; None for none.
@@ -83,13 +85,28 @@ class Training:
     weights: NDArray[np.float64] | None = None
 
     @property
+    def is_multilabel(self) -> bool:
+        """Whether a row may have any number of labels."""
+        return self.labels.ndim == 2
+
+    @property
     def k(self) -> int:
         """K."""
-        return int(self.labels.max()) + 1
+        return self.labels.shape[1] if self.is_multilabel else int(self.labels.max()) + 1
+
+    @property
+    def signs(self) -> NDArray[np.float64]:
+        """(N, K), 1 where a row is of the class, or has the label, and −1 elsewhere."""
+        if self.is_multilabel:
+            return np.where(self.labels == 1, 1.0, -1.0)
+        return np.where(self.labels[:, None] == np.arange(self.k), 1.0, -1.0)
 
     def part(self, rows: NDArray[np.integer]) -> tuple[Training, NDArray[np.integer]]:
         """Some of the rows, with codes without gaps, and which classes those are."""
-        seen, codes = np.unique(self.labels[rows], return_inverse=True)
+        codes = self.labels[rows]
+        seen: NDArray[np.integer] = np.arange(self.k)
+        if not self.is_multilabel:
+            seen, codes = np.unique(codes, return_inverse=True)
         prior = None if self.prior is None else self.prior[seen]
         weights = None if self.weights is None else self.weights[rows]
         return Training(self.features.take(rows), codes, self.seed, prior, weights), seen

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from embedcache.errors import UnfittableError
 from embedcache.heads.features import Table
 from embedcache.records.feature_source import FeatureSource, joined_name
+from embedcache.records.label_arrays import Labels, check_labels, is_multilabel, labelled
 from embedcache.records.strings import Strings
 
 __all__ = ["Problem"]
@@ -25,7 +26,8 @@ class Problem:
     Attributes:
         features: (N, D) float16 or float32, possibly mapped from disk, of several sources
             side by side.
-        labels: (N,) int32 codes into `classes`, −1 for unlabelled.
+        labels: (N,) int32 codes into `classes`, −1 for unlabelled; or (N, K) uint8 indicators,
+            `label_arrays.UNLABELLED` throughout a row that is.
         classes: K class names.
         digests: (N, 32) uint8, SHA-256 of each image's bytes.
         ids: N names, for people.
@@ -41,7 +43,7 @@ class Problem:
     """
 
     features: Table
-    labels: NDArray[np.int32]
+    labels: Labels
     classes: tuple[str, ...]
     digests: NDArray[np.uint8]
     ids: Strings
@@ -60,6 +62,22 @@ class Problem:
     def backbone(self) -> str:
         """The backbone's name, or the names of several."""
         return joined_name(self.sources)
+
+    @property
+    def is_multilabel(self) -> bool:
+        """Whether a row may have any number of labels."""
+        return is_multilabel(self.labels)
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Which rows have a label, (N,) bool; "none of them" is one, too."""
+        return labelled(self.labels)
+
+    def named(self, row: int) -> str:
+        """The label of a labelled row, or its labels, for people."""
+        if not self.is_multilabel:
+            return self.classes[int(self.labels[row])]
+        return " + ".join(self.classes[k] for k in np.flatnonzero(self.labels[row])) or "none"
 
     def check(self) -> None:
         """Refuse arrays that do not belong together.
@@ -81,13 +99,14 @@ class Problem:
                     got=f"{len(getattr(self, name))} {name}",
                     expected=f"{n}, one for each row of features",
                 )
-        for name, codes, count in (
-            ("labels", self.labels, len(self.classes)),
-            ("group", self.group, len(self.groups)),
-        ):
-            if n and not -1 <= codes.min() <= codes.max() < count:
-                raise UnfittableError(
-                    f"a code in {name} has no name",
-                    got=f"codes {codes.min()} to {codes.max()}",
-                    expected=f"-1 to {count - 1}",
-                )
+        try:
+            check_labels(self.labels, len(self.classes))
+        except ValueError as error:
+            raise UnfittableError("a label has no name, or is no mark", got=error) from error
+        codes, count = self.group, len(self.groups)
+        if n and not -1 <= codes.min() <= codes.max() < count:
+            raise UnfittableError(
+                "a code in group has no name",
+                got=f"codes {codes.min()} to {codes.max()}",
+                expected=f"-1 to {count - 1}",
+            )

@@ -6,11 +6,14 @@ of classes that training or judged rows have.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.evaluation.abstention import Abstention, Threshold, measure
 from embedcache.evaluation.evaluate import evaluate
+from embedcache.evaluation.splits import Protocol
 from embedcache.heads.artefact import Head
 from embedcache.heads.calibrate import calibration_of
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
@@ -26,8 +29,9 @@ from embedcache.heads.row_records import (
     RowCounts,
     Split,
 )
+from embedcache.heads.sides import Sides
 
-__all__ = ["FORMAT", "LISTED", "build_report"]
+__all__ = ["FORMAT", "LISTED", "MISTAKES", "build_report", "notes_after", "row_counts", "split_of"]
 
 FORMAT = 3
 """Version of `report.json`."""
@@ -35,7 +39,8 @@ FORMAT = 3
 LISTED = 100
 """At most so many conflicts, crossings and doubtful labels are listed; all are counted."""
 
-_MISTAKES = 20
+MISTAKES = 20
+"""So many of the most confident ones are kept."""
 
 
 def build_report(
@@ -67,7 +72,7 @@ def build_report(
     train = np.bincount(prepared.labels[prepared.train], minlength=k)
     seen = np.bincount(labels, minlength=k)
     shares = train if train.any() else seen
-    problem, cleaned, protocol = prepared.problem, prepared.cleaned, prepared.protocol
+    problem, cleaned = prepared.problem, prepared.cleaned
     return FitReport(
         format=FORMAT,
         dataset=problem.dataset,
@@ -77,28 +82,16 @@ def build_report(
         dim=head.dim,
         converged=head.chosen.converged,
         iterations=head.chosen.iterations,
-        rows=RowCounts(
-            len(problem),
-            cleaned.unlabelled,
-            cleaned.duplicates,
-            cleaned.conflicting,
-            len(prepared.train),
-            len(judged),
-            int(prepared.touched.sum()),
-        ),
+        rows=row_counts(prepared, int(prepared.touched.sum())),
         classes=tuple(
             ClassRows(name, int(train[which]), int(seen[which]))
             for which, name in enumerate(classes)
         ),
         unseen=prepared.classes[prepared.k : k],
-        split=Split(
-            protocol.kind,
-            protocol.source,
-            protocol.reason,
-            len(choices),
-            tuple(each.model.name for each in choices),
-            tuple(each.selected.record.setting for each in choices),
-            0 if protocol.is_cross_validation else 1,
+        split=split_of(
+            prepared.protocol,
+            [each.model.name for each in choices],
+            [each.selected.record.setting for each in choices],
         ),
         selection=selection,
         leaderboard=leaderboard,
@@ -135,7 +128,7 @@ def build_report(
         conflicts=cleaned.conflicts[:LISTED],
         crossings=cleaned.crossings[:LISTED],
         crossing_count=len(cleaned.crossings),
-        notes=prepared.notes + _notes_after(head, selection, leaderboard),
+        notes=prepared.notes + notes_after(head, selection, leaderboard),
         near_duplicates=None,
         class_weight=head.chosen.class_weight,
     )
@@ -150,7 +143,7 @@ def _mistakes(
 ) -> tuple[Mistake, ...]:
     predicted, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:_MISTAKES]
+    worst = wrong[np.argsort(-sure[wrong], kind="stable")][:MISTAKES]
     rows = prepared.cleaned.rows[prepared.judged[worst]]
     return tuple(
         Mistake(
@@ -163,9 +156,45 @@ def _mistakes(
     )
 
 
-def _notes_after(
+def row_counts(prepared: Sides, touched: int = 0) -> RowCounts:
+    """Where the rows went; `touched` of those that are fitted are neither chosen nor judged by."""
+    cleaned = prepared.cleaned
+    return RowCounts(
+        len(prepared.problem),
+        cleaned.unlabelled,
+        cleaned.duplicates,
+        cleaned.conflicting,
+        len(prepared.train),
+        len(prepared.judged),
+        touched,
+    )
+
+
+def split_of(
+    protocol: Protocol, models: Sequence[str], settings: Sequence[dict[str, float]]
+) -> Split:
+    """How the head was judged.
+
+    Args:
+        protocol: The sides.
+        models: What each outer fold chose, none of a hold-out.
+        settings: Their settings.
+    """
+    return Split(
+        protocol.kind,
+        protocol.source,
+        protocol.reason,
+        len(models),
+        tuple(models),
+        tuple(settings),
+        0 if protocol.is_cross_validation else 1,
+    )
+
+
+def notes_after(
     head: Head, selection: SelectionRecord, leaderboard: Leaderboard | None
 ) -> tuple[str, ...]:
+    """What a person should know of the choice and the fit."""
     notes = []
     if not head.chosen.converged:
         notes.append(

@@ -21,7 +21,7 @@ from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Fold, Model, Training
 from embedcache.heads.temperature import fit_temperature
 
-__all__ = ["METRICS", "Progress", "Selected", "select"]
+__all__ = ["HOPELESS", "METRICS", "SOLVED", "Progress", "Selected", "given_ladder", "select"]
 
 METRICS = ("log_loss", "accuracy", "balanced_accuracy")
 """What may choose: losses that are a mean over rows, so that two can be compared in pairs."""
@@ -35,10 +35,10 @@ Progress = Callable[[str], None]
 # the best C: a quarter of the iterations of 1e-6, at a held-out log-loss within 3e-4 of the limit.
 _TOLERANCE = 6e-4
 
-_HOPELESS = 2.0
+HOPELESS = 2.0
 """Higher rungs are left out once one is worse than the best by this many paired errors."""
 
-_SOLVED = 1e-3
+SOLVED = 1e-3
 """Higher rungs are left out once the loss is below this: separable data would ask for
 weights without end."""
 
@@ -115,11 +115,16 @@ def select(
         if values is None:
             search.climb(number, ladder, smallest)
         else:
-            search.exactly(number, _given(model, ladder, values, len(labels)))
+            search.exactly(number, given_ladder(model, ladder, values, len(labels)))
     return search.selected()
 
 
-def _given(model: Model, ladder: Ladder, values: tuple[float, ...], rows: int) -> Ladder:
+def given_ladder(model: Model, ladder: Ladder, values: tuple[float, ...], rows: int) -> Ladder:
+    """A ladder of exactly these values.
+
+    Raises:
+        UsageError: The model has no parameter, or one that cannot have such a value.
+    """
     if not ladder.parameter:
         raise UsageError(f"{model.name} has no parameter to choose", got=values)
     if not values or not all(0 < value < float("inf") for value in values):
@@ -226,8 +231,8 @@ class _Search:
 
     def _solved_or_worse(self, number: int, at: int) -> bool:
         mean, error = self._difference((number, at))
-        solved = float(self.tried[number, at].losses.mean()) < _SOLVED
-        return solved or mean > _HOPELESS * error > 0
+        solved = float(self.tried[number, at].losses.mean()) < SOLVED
+        return solved or mean > HOPELESS * error > 0
 
     def _difference(self, key: tuple[int, int]) -> tuple[float, float]:
         """Mean and standard error of the loss of a setting minus that of the best."""

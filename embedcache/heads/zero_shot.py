@@ -16,15 +16,17 @@ from embedcache.evaluation.splits import SIDE_TEST, SIDE_UNUSED, Protocol, choos
 from embedcache.heads.artefact import Head
 from embedcache.heads.choice_records import SelectionRecord
 from embedcache.heads.cleaning import clean
-from embedcache.heads.fit import Fitted, fitted_of
+from embedcache.heads.fit import fitted_of
+from embedcache.heads.fitted import Fitted
 from embedcache.heads.forms.cosine import Cosine
 from embedcache.heads.forms.linear import Linear
 from embedcache.heads.head_record import HowChosen
 from embedcache.heads.judging import Judged, answers
 from embedcache.heads.names import ZERO_SHOT
-from embedcache.heads.prepare import Prepared, check_finite
+from embedcache.heads.prepare import Prepared
 from embedcache.heads.problem import Problem
 from embedcache.heads.rows import RunRows
+from embedcache.heads.sides import check_finite
 
 __all__ = ["Named", "Unscored", "zero_shot"]
 
@@ -106,11 +108,11 @@ def zero_shot(
         problem,
         replace(cleaned, rows=rows),
         replace(protocol, side=protocol.side[judged]),
+        _notes(classes[len(named.classes) : judged_k], int((~judged).sum())),
         classes,
         len(named.classes),
         judged_k,
         code,
-        _notes(classes[len(named.classes) : judged_k], int((~judged).sum())),
         np.zeros(len(rows), bool),
     )
     head = _head(problem, named, classes[len(named.classes) :], chosen)

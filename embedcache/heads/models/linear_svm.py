@@ -78,9 +78,9 @@ class _Machines:
         self._k = training.k
         weights = np.ones(len(raw)) if training.weights is None else training.weights
         self._row_weights = weights[:, None]
-        # Two classes are one problem; a single class is none.
-        columns = np.arange(self._k) if self._k > 2 else np.arange(1, self._k)
-        self._signs = np.where(training.labels[:, None] == columns, 1.0, -1.0)
+        # Two classes are one problem; a single class is none. A label is one of its own.
+        self._alone = training.is_multilabel or self._k > 2
+        self._signs = training.signs if self._alone else training.signs[:, 1:]
         with one_thread():
             basis = np.eye(rows.shape[1])
             if len(rows) < rows.shape[1]:  # the penalty keeps the optimum in the rows' span
@@ -89,7 +89,7 @@ class _Machines:
             squares, vectors = np.linalg.eigh(rows.T @ rows)
             self._squares = np.maximum(squares, 0)
             self._rows, self._basis = rows @ vectors, basis @ vectors
-        self._last = np.zeros((self._rows.shape[1], len(columns)))
+        self._last = np.zeros((self._rows.shape[1], self._signs.shape[1]))
 
     def fit(self, c: float, tolerance: float) -> Solution:
         """Weights in the basis, from where the last fit ended."""
@@ -110,6 +110,8 @@ class _Machines:
         """Weights (K, D) and intercepts (K,) for raw features."""
         with one_thread():
             found = (self._basis @ solution.weights).T
+        if self._alone:
+            return self._scaler.fold(found[:, :-1], found[:, -1])
         if self._k == 1:
             found = np.zeros((1, len(self._basis)))
         elif self._k == 2:

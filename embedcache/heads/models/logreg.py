@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from embedcache.heads.model import Fit, Fold, Scored, Training
 from embedcache.heads.models.base import Base
 from embedcache.heads.standardise import Float, Scaler
 from embedcache.heads.training import TrainingPart
+
+if TYPE_CHECKING:
+    from embedcache.heads.solver.fit import MakeTargets
 
 __all__ = ["Logreg", "softmax_fit"]
 
@@ -45,6 +49,8 @@ class Logreg(Base):
 
     def out_of_fold(self, training: Training, folds: NDArray[np.int64]) -> Fold:
         """All folds at once by the project's own solver, unless the data are small."""
+        if training.is_multilabel:
+            return JointFolds(training, folds)
         numbers = np.unique(folds[folds != NEVER])
         classes = [np.unique(training.labels[folds != fold]) for fold in numbers]
         # Without a row of a class, its intercept has no optimum.
@@ -60,7 +66,8 @@ class Logreg(Base):
 
     def fit(self, training: Training, setting: Setting) -> Fit:
         """Fit to convergence in float64."""
-        if not _is_small(training.features, training.k):
+        # Labels share every pass over the rows: by themselves, 300 take thirty times as long.
+        if training.is_multilabel or not _is_small(training.features, training.k):
             return _large_fit(training, setting["C"])
         features, weights = training.features, training.weights
         widths = features.widths
@@ -72,17 +79,17 @@ class JointFolds:
 
     def __init__(self, training: Training, folds: NDArray[np.int64]) -> None:
         from embedcache.heads.solver.folds import FoldedFits
-        from embedcache.heads.solver.targets import Targets
 
-        targets = partial(Targets.from_codes, training.labels, training.k)
-        self._fits = FoldedFits(training.features, targets, folds, training.weights)
+        self._one_each = training.is_multilabel
+        self._fits = FoldedFits(training.features, _targets(training), folds, training.weights)
 
     def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # the solver bounds the gap to the optimum instead
         """Logits of every row."""
         found = self._fits.at(
             setting["C"], tolerance=_RANKING_GAP, max_passes=_MAX_RANKING_ITERATIONS
         )
-        return Scored(_both(found.logits.T).T, found.converged, found.passes)
+        logits = found.logits if self._one_each else _both(found.logits.T).T
+        return Scored(logits, found.converged, found.passes)
 
 
 class SoftmaxFold:
@@ -122,17 +129,27 @@ def softmax_fit(
 
 def _large_fit(training: Training, c: float) -> Fit:
     from embedcache.heads.solver.fit import fit_at
-    from embedcache.heads.solver.targets import Targets
 
     fit = fit_at(
         training.features,
-        partial(Targets.from_codes, training.labels, training.k),
+        _targets(training),
         np.ones(len(training.labels)) if training.weights is None else training.weights,
         c,
         scaler=Scaler.of(training.features),
         tolerance=_GAP,
     )
-    return Fit(Linear(_both(fit.weights), _both(fit.intercept)), fit.converged, fit.passes)
+    weights, intercept = fit.weights, fit.intercept
+    if not training.is_multilabel:
+        weights, intercept = _both(weights), _both(intercept)
+    return Fit(Linear(weights, intercept), fit.converged, fit.passes)
+
+
+def _targets(training: Training) -> MakeTargets:
+    from embedcache.heads.solver.targets import Targets
+
+    if training.is_multilabel:
+        return partial(Targets.from_indicators, training.labels)
+    return partial(Targets.from_codes, training.labels, training.k)
 
 
 def _both(second: NDArray[Float]) -> NDArray[Float]:

@@ -60,7 +60,8 @@ class Decomposed:
         basis: (D, R) float64, orthonormal.
         rows: (n, R) float64, the rows in that basis, times √w.
         squares: (R,) float64, the squared lengths of the columns of `rows`.
-        targets: (n, K) float64, 1 for the row's class and −1 elsewhere, centred, times √w.
+        targets: (n, K) float64, 1 for what the row is or has and −1 elsewhere, centred,
+            times √w.
         mean: (K,) float64 of the targets.
         root: (n, 1) float64, √w.
     """
@@ -95,7 +96,7 @@ class Decomposed:
             else:
                 lengths = np.sqrt(squares)
                 basis, rotated = rows.T @ vectors / lengths, vectors * lengths
-        targets = np.where(training.labels[:, None] == np.arange(training.k), 1.0, -1.0)
+        targets = training.signs
         mean = np.average(targets, axis=0, weights=weights)
         return cls(scaler, basis, rotated, squares, (targets - mean) * root, mean, root)
 

@@ -10,7 +10,7 @@ from embedcache.evaluation.metrics import cell_log_loss
 from embedcache.evaluation.splits import strata
 from embedcache.heads.features import Features
 from embedcache.heads.logreg import sigmoid
-from embedcache.heads.multilabel.fitting import FittedLabels, fit_labels
+from embedcache.heads.multilabel.fitting import FittedLabels, LabelRecipe, fit_labels
 from embedcache.heads.names import MODEL_NAMES, MULTILABEL_MODELS
 from embedcache.heads.standardise import Scaler
 
@@ -27,7 +27,8 @@ def rows(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 def fitted(model: str, features: np.ndarray, labels: np.ndarray) -> FittedLabels:
     folds = stratified_folds(strata(labels), ALONE, 5, 0)
-    return fit_labels(model, Features.of(features), labels, ALONE, folds, seed=0)
+    recipe = LabelRecipe(model, None, 0)
+    return fit_labels(recipe, Features.of(features), labels, ALONE, folds)
 
 
 def test_each_label_is_the_binary_regression_of_scikit_learn() -> None:
@@ -82,7 +83,7 @@ def test_a_label_of_one_row_has_finite_losses() -> None:
     assert found.chosen.probabilities[7, 2] == pytest.approx(1.5 / (N + 1))
 
 
-@pytest.mark.parametrize("model", sorted({*MODEL_NAMES, "auto"} - {*MULTILABEL_MODELS}))
+@pytest.mark.parametrize("model", sorted({*MODEL_NAMES} - {*MULTILABEL_MODELS}))
 def test_other_models_refuse(model: str) -> None:
     """A model that cannot fit several labels a row says so, and names those that can."""
     with pytest.raises(UsageError, match="any number of labels") as error:
