@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
-from problems import IDENTITY
+from problems import IDENTITY, marks
 
+from embedcache.evaluation.calibration import label_reliability
 from embedcache.evaluation.evaluate import evaluate
+from embedcache.evaluation.multilabel import evaluate_multilabel
 from embedcache.heads.calibrate import calibration_of
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.cleaning import Conflict, Crossing
+from embedcache.heads.multilabel.report import (
+    LabelRows,
+    MarkDoubt,
+    MarkDoubts,
+    MultilabelReport,
+)
 from embedcache.heads.report import FitReport
 from embedcache.heads.row_records import ClassRows, LabelDoubt, LabelDoubts, RowCounts, Split
+from embedcache.heads.run_report import RunReport
 from embedcache.records.feature_source import FeatureSource
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material
 
-__all__ = ["HOSTILE", "material"]
+__all__ = ["HOSTILE", "marked_material", "material"]
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b[31m\n\udcff"
 """A name that would run, close an attribute, turn the text around or break the encoding."""
@@ -27,7 +36,7 @@ HOSTILE = "<script>alert(1)</script>\"'&\u202e\x1b[31m\n\udcff"
 
 def material(
     classes: tuple[str, ...] = ("cat", "dog", "hen"), rows: int = 300, **changes: Any
-) -> Material:
+) -> Material[FitReport]:
     """A page's material with random but sensible answers; `changes` replaces any field."""
     k = len(classes)
     rng = np.random.default_rng(0)
@@ -73,7 +82,7 @@ def material(
         notes=("fewer training rows than folds: 'cat' (3)",),
         near_duplicates=None,
     )
-    fields: dict[str, Any] = {
+    parts: dict[str, Any] = {
         "report": report,
         "row": np.arange(rows),
         "labels": labels,
@@ -87,7 +96,37 @@ def material(
         "commands": ("embedcache extract pets", "embedcache fit-head cache/pets.h5"),
         "versions": {"embedcache": "0.1.0", "numpy": "2.4"},
     }
-    return replace(Material(**fields), **changes)
+    return replace(Material(**parts), **changes)
+
+
+def marked_material(
+    names: tuple[str, ...] = ("cat", "dog", "hen"), rows: int = 300, **changes: Any
+) -> Material[MultilabelReport]:
+    """The same for rows that have any of these labels."""
+    rng = np.random.default_rng(0)
+    labels = marks(rows, [0.5, *[0.25] * (len(names) - 1)])
+    shares = 1 / (1 + np.exp(-2.5 * (2.0 * labels - 1) - 1.5 * rng.normal(size=labels.shape)))
+    group = np.full(rows, -1, np.int32)
+    one = material(names, rows)
+    shared = {field.name: getattr(one.report, field.name) for field in fields(RunReport)}
+    doubts = tuple(
+        MarkDoubt(
+            row, f"{row}.png", names[0], row == 3, 0.1 if row == 3 else 0.9, row != 7, row == 7
+        )
+        for row in (3, 5, 7)
+    )
+    report = MultilabelReport(
+        **shared,
+        labels=tuple(
+            LabelRows(name, 80, int(labels[:, i].sum()), 1.0) for i, name in enumerate(names)
+        ),
+        evaluation=evaluate_multilabel(labels, shares, names, labels.mean(axis=0), group, seed=0),
+        ece=label_reliability(labels == 1, shares, group).ece,
+        mistakes=(),
+        label_doubts=MarkDoubts(2, 1, doubts),
+    )
+    own = {"report": report, "labels": labels, "probabilities": shares.astype(np.float32)}
+    return replace(one, **{**own, **changes})  # type: ignore[return-value]  # with its report
 
 
 def selection() -> SelectionRecord:

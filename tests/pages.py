@@ -1,9 +1,10 @@
-"""Code blocks of Markdown pages."""
+"""Written pages as tests read them: code blocks of Markdown, what a browser sees of HTML."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from html.parser import HTMLParser
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -46,3 +47,43 @@ def command_lines(page: Path) -> list[str]:
     shell = (block.text for block in blocks(page) if not block.language)
     lines = (line.removeprefix("$ ") for text in shell for line in text.splitlines())
     return [line for line in lines if line.startswith("embedcache ")]
+
+
+_VOID = {"meta", "br", "img", "rect", "line", "circle", "polyline"}
+
+
+class Reader(HTMLParser):
+    """Collects what a browser would see, and whether every tag is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] != ["style"]:
+            self.text += data
+
+    @classmethod
+    def of(cls, page: bytes) -> Reader:
+        """A page read to its end, every tag of which must be closed."""
+        reader = cls()
+        reader.feed(page.decode())
+        reader.close()
+        assert reader.open == []
+        return reader

@@ -150,6 +150,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
 
     places = {name: options.pop(name) for name in _PLACES}
     rate = options.pop("lr")
+    _check_labels(cache_or_run, places["cache_dir"])
     wanted = FinetuneOptions(**options, lr=_rate(rate), lr_auto=rate == AUTO)
     with watch(quiet=quiet or as_json) as console:
         done = workflow.finetune(
@@ -169,6 +170,18 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
         if done.cache:
             click.echo(f"cache:   {shown(done.cache)}")
         click.echo(f"next:    embedcache predict {printable(done.path.name)} IMAGES…")
+
+
+def _check_labels(cache_or_run: str | None, cache_dir: Path | None) -> None:
+    """Refuse images of any number of labels before a head is fitted to start from."""
+    from embedcache.store.cache import FeatureCache
+    from embedcache.store.catalog import cache_root, choose_cache
+    from embedcache.workflows.problem import check_one_label
+
+    if cache_or_run is None:
+        check_one_label(FeatureCache(choose_cache(cache_root(cache_dir), "finetune")))
+    elif Path(cache_or_run).suffix == ".h5":
+        check_one_label(FeatureCache(cache_or_run))
 
 
 def _rate(text: str | None) -> float | None:

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from embedcache.cli.console import print_json, shown, watch
-from embedcache.cli.options import cache_dir_option, common_options, runs_dir_option
+from embedcache.cli.options import (
+    cache_dir_option,
+    common_options,
+    one_or_several,
+    runs_dir_option,
+)
 from embedcache.errors import UsageError
 from embedcache.heads.names import AUTO, MODEL_NAMES, ZERO_SHOT
 
@@ -106,6 +111,19 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     help="Fit the labels of this CSV (columns id or path, and label), not the cache's own.",
 )
 @click.option(
+    "--label-column",
+    metavar="NAME",
+    multiple=True,
+    callback=one_or_several,
+    help="Of --labels: its column of labels. Given more than once: columns of 0 and 1, each a "
+    "label of its own.",
+)
+@click.option(
+    "--label-separator",
+    metavar="TEXT",
+    help="Of --labels: what stands between the names in its column, where images have several.",
+)
+@click.option(
     "--classes",
     metavar="NAMES",
     help="Of zero-shot: cat,dog or a file of names, one on each line.  [default: the labels']",
@@ -136,7 +154,8 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
     Without CACHE, the newest one. Several caches, of other backbones or layers, are put
     side by side: the images that all have, with the labels of the first. The model's
     setting is chosen by cross-validation on training rows only; every score comes with its
-    95 % interval and beside the majority baseline.
+    95 % interval and beside the majority baseline. Where images have any number of labels,
+    logreg, ridge, linear-svm and auto fit each label against its absence.
     The head, its report and its rows go to a new folder under runs/.
     """
     from embedcache.heads.json_records import dump_record
@@ -163,7 +182,7 @@ def fit_head(cache: tuple[Path, ...], *, as_json: bool, quiet: bool, **options: 
 
 def run_text(run: Run, runs_dir: Path | None) -> str:
     """The report, where the run and its page lie, and the next command."""
-    from embedcache.reports.fit_text import fit_text
+    from embedcache.reports.report_text import report_text
     from embedcache.runs.folder import PAGE
 
     name = run.path.name if runs_dir is None else shown(run.path)
@@ -176,7 +195,7 @@ def run_text(run: Run, runs_dir: Path | None) -> str:
         ]
     else:
         lines = [
-            fit_text(run.report),
+            report_text(run.report),
             f"run:     {shown(run.path)}",
             f"report:  {shown(run.path / PAGE)}",
         ]

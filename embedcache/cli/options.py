@@ -17,6 +17,7 @@ __all__ = [
     "common_options",
     "compute_options",
     "device_option",
+    "one_or_several",
     "runs_dir_option",
     "source_options",
 ]
@@ -56,9 +57,10 @@ def _all(*options: Callable[[_Command], _Command]) -> Callable[[_Command], _Comm
     return decorate
 
 
-def _one_or_several(
+def one_or_several(
     _ctx: click.Context, _parameter: click.Parameter, names: tuple[str, ...]
 ) -> str | tuple[str, ...] | None:
+    """An option's only value, or all of them; None where it is not given."""
     return names if len(names) > 1 else next(iter(names), None)
 
 
@@ -76,7 +78,7 @@ source_options = _all(
         "--label-column",
         metavar="NAME",
         multiple=True,
-        callback=_one_or_several,
+        callback=one_or_several,
         help="Manifest column of class names. Given more than once: columns of 0 and 1, each a "
         "class of its own.",
     ),

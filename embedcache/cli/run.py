@@ -124,12 +124,12 @@ def _record(done: Ladder) -> dict[str, Any]:
 
 def _text(done: Ladder, runs_dir: Path | None) -> str:
     """Which run to use and how good it is, what each stage gave and cost, the next command."""
-    from embedcache.reports.fit_text import headline
+    from embedcache.reports.report_text import headline_text
 
     assert done.fitted.report is not None
     name = done.use.name if runs_dir is None else shown(done.use)
     tuned = done.score if done.tuned is not None else None
-    lines = [*headline(done.fitted.report, tuned), "", "minutes  stage"]
+    lines = [*headline_text(done.fitted.report, tuned), "", "minutes  stage"]
     for stage, minutes in done.minutes.items():
         lines += _wrapped(f"{minutes:7.1f}  {stage + ':':<9} {_outcome(done, stage)}")
     lines += ["", f"use:     {shown(done.use)}", f"next:    embedcache predict {name} IMAGES…"]
@@ -160,7 +160,8 @@ def _extracted(done: Ladder) -> str:
 
 def _fitted(done: Ladder) -> str:
     before = "fitted before, " if done.fitted.reused else ""
-    return f"{before}{done.fitted.head.model} on {len(done.fitted.head.classes):,} classes"
+    what = "labels" if done.fitted.head.output == "sigmoid" else "classes"
+    return f"{before}{done.fitted.head.model} on {len(done.fitted.head.classes):,} {what}"
 
 
 def _decided(done: Ladder) -> str:

@@ -7,6 +7,7 @@ import textwrap
 from embedcache.heads.choice_records import Leaderboard, SelectionRecord
 from embedcache.heads.ladder import described
 from embedcache.heads.report import FitReport
+from embedcache.heads.run_report import RunReport
 from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.columns import columns
 
@@ -20,7 +21,7 @@ _METRIC_NAMES = {
 _MOST_SETTINGS = 15
 
 
-def how_lines(report: FitReport, width: int) -> list[str]:
+def how_lines(report: RunReport, width: int) -> list[str]:
     """The split and the choice, in sentences."""
     split, selection = report.split, report.selection
     lines = _wrapped(f"judged: {split.reason}", width)
@@ -45,7 +46,8 @@ def how_lines(report: FitReport, width: int) -> list[str]:
         f"{folds} of {rows:,} training rows",
         width,
     )
-    lines += _wrapped(class_weight_words(report), width)
+    if isinstance(report, FitReport):
+        lines += _wrapped(class_weight_words(report), width)
     return lines
 
 
@@ -58,12 +60,18 @@ def _openings(number: int) -> str:
     )
 
 
-def leaderboard_lines(board: Leaderboard | None, width: int) -> list[str]:
-    """Every model that was tried, the winner first; nothing where the model was given."""
+def leaderboard_lines(board: Leaderboard | None, width: int, right: str = "accuracy") -> list[str]:
+    """Every model that was tried, the winner first; nothing where the model was given.
+
+    Args:
+        board: How the model was chosen.
+        width: Cells in a line.
+        right: What the share of right answers is called.
+    """
     if board is None:
         return []
     name = _METRIC_NAMES[board.metric]
-    table = [["model", name, "accuracy", "worse by", "95 %, all at once", "setting"]]
+    table = [["model", name, right, "worse by", "95 %, all at once", "setting"]]
     table += [
         [
             each.model,
@@ -81,8 +89,13 @@ def leaderboard_lines(board: Leaderboard | None, width: int) -> list[str]:
     return lines
 
 
-def curve_lines(selection: SelectionRecord) -> list[str]:
-    """The loss at every setting; nothing where there was one setting at most."""
+def curve_lines(selection: SelectionRecord, right: str = "accuracy") -> list[str]:
+    """The loss at every setting; nothing where there was one setting at most.
+
+    Args:
+        selection: How the setting was chosen.
+        right: What the share of right answers is called.
+    """
     scores, best = list(selection.scores), selection.best
     if len(scores) < 2:
         return []
@@ -92,7 +105,7 @@ def curve_lines(selection: SelectionRecord) -> list[str]:
         scores = [each for each in scores if each.loss <= kept or each.setting == selection.setting]
         title = [f"the {len(scores)} best of {len(selection.scores)} settings:"]
     names = list(best)
-    table = [[*names, _METRIC_NAMES[selection.metric], "worse by", "", "accuracy", "", ""]]
+    table = [[*names, _METRIC_NAMES[selection.metric], "worse by", "", right, "", ""]]
     table += [
         [
             *(f"{score.setting[name]:.3g}" for name in names),

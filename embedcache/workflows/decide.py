@@ -31,7 +31,7 @@ from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
 from embedcache.workflows.near import pictures_of
 from embedcache.workflows.pilot import make_pilot
-from embedcache.workflows.problem import problem_of
+from embedcache.workflows.problem import one_label_problem_of
 
 __all__ = ["BUDGET", "Decided", "decide", "fresh_decision"]
 
@@ -102,7 +102,7 @@ def decide(
     _check(target, min_gain, budget, model)
     if not isinstance(cache, FeatureCache):
         cache = FeatureCache(cache or choose_cache(cache_root(cache_dir), "decide"))
-    problem = problem_of(cache)
+    problem = one_label_problem_of(cache)
     rows = training_rows(problem, seed=seed)
     asked = Asked(model, values, min_gain, progress)
     picture = pictures_of(problem, cache.meta.root)
@@ -199,7 +199,7 @@ def _against(
     problem: Problem, rows: TrainingRows, other: str | Path | FeatureCache, asked: Asked
 ) -> OtherFeatures:
     opened = other if isinstance(other, FeatureCache) else FeatureCache(other)
-    return compare_features(problem, rows, problem_of(opened), str(opened.path), asked)
+    return compare_features(problem, rows, one_label_problem_of(opened), str(opened.path), asked)
 
 
 def _doubts(decision: Decision) -> bytes:

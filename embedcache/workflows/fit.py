@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from embedcache.errors import UsageError
+from embedcache.datasets.options import SourceOptions
 from embedcache.heads.artefact import Head
 from embedcache.heads.class_weights import NONE, ClassWeight
-from embedcache.heads.fit import Fitted, fit
+from embedcache.heads.fit import fit
+from embedcache.heads.fitted import Fitted
+from embedcache.heads.multilabel.fit import fit_multilabel
 from embedcache.heads.names import ZERO_SHOT
 from embedcache.heads.zero_shot import Unscored, zero_shot
 from embedcache.reports.label_doubts import doubts_csv
@@ -18,6 +20,7 @@ from embedcache.runs.folder import CONFIG, LABEL_DOUBTS, PAGE, find_run, publish
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.workflows.fit_options import check_label_columns, check_multilabel, check_zero_shot
 from embedcache.workflows.fitted_run import Run, config_bytes, fitted_before
 from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.openings import count_opening
@@ -46,6 +49,8 @@ def fit_head(
     class_weight: ClassWeight = NONE,
     keep_duplicates_together: bool = False,
     labels: Path | None = None,
+    label_column: str | tuple[str, ...] | None = None,
+    label_separator: str | None = None,
     classes: str | Sequence[str] | None = None,
     init: str | None = None,
     prompts: Sequence[str] | None = None,
@@ -64,7 +69,8 @@ def fit_head(
             labels, splits and groups are those of the first.
         model: `logreg`, `ridge`, `linear-svm`, `lda`, `ncm`, `knn`, `nystroem`, `mlp`,
             `linear-sgd`, or `auto` for the best of them; or `zero-shot`, which needs an
-            open_clip backbone and no labels.
+            open_clip backbone and no labels. Where images have any number of labels, one of
+            the first three or `auto`.
         metric: What chooses: `log_loss`, `accuracy` or `balanced_accuracy`.
         seed: Of folds and bootstrap; the same seed gives the same head, bit by bit.
         on_conflict: `error`, or `drop` images whose labels contradict each other.
@@ -77,6 +83,8 @@ def fit_head(
             `balanced` for classes of equal weight together, or weights by class.
         keep_duplicates_together: Never let near duplicates be fitted and judged by one head.
         labels: CSV of ids or paths and labels, to be fitted instead of the cache's own.
+        label_column: Of that file: the column of labels; or several, of 0 and 1, each a label.
+        label_separator: Of that file: what stands between the names in the column of labels.
         classes: Of zero-shot: names between commas, a file of names, or a sequence of
             names; by default those of the labels.
         init: `zero-shot`: let logreg shrink towards those weights instead of zero.
@@ -95,17 +103,9 @@ def fit_head(
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
-    if model == ZERO_SHOT and shots:
-        raise UsageError("zero-shot fits no rows, and so has no few-shot curve", got="--shots")
-    if model == ZERO_SHOT and abstain_precision is not None:
-        raise UsageError(
-            "zero-shot fits no rows, and so none can show when to abstain",
-            got=f"--abstain-precision {abstain_precision:g}",
-            hint="fit a head on labelled rows: --model logreg",
-        )
-    if model == ZERO_SHOT and class_weight != NONE:
-        raise UsageError("zero-shot has no use for class weights", got=class_weight)
-    _check_options(model, init, values, {"classes": classes, "prompt": prompts, "weights": weights})
+    only_zero_shot = {"classes": classes, "prompt": prompts, "weights": weights}
+    check_zero_shot(model, init, values, shots, abstain_precision, class_weight, only_zero_shot)
+    check_label_columns(labels, label_column, label_separator)
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     options = {
         "model": model,
@@ -119,6 +119,8 @@ def fit_head(
         "class_weight": class_weight if isinstance(class_weight, str) else dict(class_weight),
         "keep_duplicates_together": keep_duplicates_together,
         "labels": None if labels is None else os.path.abspath(labels),
+        "label_column": list(label_column) if isinstance(label_column, tuple) else label_column,
+        "label_separator": label_separator,
         "classes": classes if classes is None or isinstance(classes, str) else ",".join(classes),
         "init": init,
         "prompt": prompts and list(prompts),
@@ -129,8 +131,11 @@ def fit_head(
     problem, notes = side_by_side(caches)
     root = caches[0].meta.root
     if labels is not None:
-        problem, note = relabel(problem, labels, root)
+        columns = SourceOptions(label_column=label_column, label_separator=label_separator)
+        problem, note = relabel(problem, labels, root, columns)
         notes += (note,)
+    if problem.is_multilabel:
+        check_multilabel(model, metric, init, shots, abstain_precision, class_weight)
     if keep_duplicates_together:
         problem = on_one_side(problem, root)
     fitted: Fitted | Unscored
@@ -144,6 +149,10 @@ def fit_head(
             named,
             seed=seed,
             on_conflict=on_conflict,
+        )
+    elif problem.is_multilabel:
+        fitted = fit_multilabel(
+            problem, model, seed, on_conflict, values, progress=progress, notify=notify
         )
     else:
         if init == ZERO_SHOT:
@@ -163,6 +172,8 @@ def fit_head(
             progress=progress,
             notify=notify,
         )
+    if model != ZERO_SHOT:
+        assert isinstance(fitted, Fitted)
         fitted = report_near_duplicates(problem, root, fitted, together=keep_duplicates_together)
     if ZERO_SHOT in (model, init):
         notes += (f"prompts, averaged: {'; '.join(prompts or PROMPTS)}",)
@@ -173,7 +184,8 @@ def fit_head(
     def write(folder: Path) -> None:
         fitted.save(folder)
         if isinstance(fitted, Fitted):
-            write_atomic(folder / LABEL_DOUBTS, doubts_csv(fitted.doubts))
+            several = problem.is_multilabel
+            write_atomic(folder / LABEL_DOUBTS, doubts_csv(fitted.doubts, several=several))
             write_atomic(folder / PAGE, run_page(caches, problem, fitted, options))
         write_atomic(folder / CONFIG, config_bytes(caches, options))
 
@@ -195,25 +207,3 @@ def load_head(run: str | os.PathLike[str], runs_dir: Path | None = None) -> Head
 def _opened(cache: _Cache | Sequence[_Cache]) -> tuple[FeatureCache, ...]:
     given = [cache] if isinstance(cache, (str, Path, FeatureCache)) else cache
     return tuple(each if isinstance(each, FeatureCache) else FeatureCache(each) for each in given)
-
-
-def _check_options(
-    model: str,
-    init: str | None,
-    values: tuple[float, ...] | None,
-    only_zero_shot: dict[str, object],
-) -> None:
-    if init is not None and (init, model) != (ZERO_SHOT, "logreg"):
-        raise UsageError(
-            "only logreg starts from other weights than zero, and only from zero-shot's",
-            got=f"--model {model} --init {init}",
-            expected=f"--model logreg --init {ZERO_SHOT}",
-        )
-    if model == ZERO_SHOT and values is not None:
-        raise UsageError("zero-shot has no parameter to choose", got=values)
-    for name, value in only_zero_shot.items():
-        if value is None or model == ZERO_SHOT or (init == ZERO_SHOT and name != "classes"):
-            continue
-        raise UsageError(
-            f"--{name} is for zero-shot", got=f"--model {model}", expected="--model zero-shot"
-        )

@@ -13,6 +13,7 @@ from embedcache.errors import EmbedcacheError
 from embedcache.extraction.golden import GoldenClaim
 from embedcache.heads.artefact import Head
 from embedcache.heads.json_records import load_record
+from embedcache.heads.multilabel.report import MultilabelReport
 from embedcache.heads.report import FitReport
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import CONFIG, HEAD, REPORT, list_runs
@@ -39,7 +40,7 @@ class Run:
 
     path: Path
     head: Head
-    report: FitReport | None
+    report: FitReport | MultilabelReport | None
     reused: bool = False
 
 
@@ -84,7 +85,12 @@ def fitted_before(
             if any(config[name] != wanted[name] for name in ("version", "fit")):
                 continue
             head = Head.load(path)
-            report = load_record(FitReport, read_regular(path / REPORT, _LARGEST))
+            data = read_regular(path / REPORT, _LARGEST)
+            report: FitReport | MultilabelReport
+            if head.output == "sigmoid":
+                report = load_record(MultilabelReport, data)
+            else:
+                report = load_record(FitReport, data)
         except (EmbedcacheError, ValueError, LookupError, TypeError):
             continue
         digests = [source.content_digest for source in head.sources]

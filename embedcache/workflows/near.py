@@ -9,7 +9,7 @@ import numpy as np
 
 from embedcache.evaluation.splits import SIDE_UNUSED
 from embedcache.heads.features import Features
-from embedcache.heads.fit import Fitted
+from embedcache.heads.fitted import Fitted
 from embedcache.heads.keep_together import keep_together
 from embedcache.heads.near_duplicates import Picture, near_duplicates
 from embedcache.heads.problem import Problem
@@ -34,7 +34,7 @@ def on_one_side(problem: Problem, root: str) -> Problem:
     Raises:
         UsageError: The source's own split decides the sides.
     """
-    labelled = np.flatnonzero(problem.labels >= 0)
+    labelled = np.flatnonzero(problem.labelled)
     pairs = near_duplicates(Features(problem.features, labelled), None, pictures_of(problem, root))
     return keep_together(problem, pairs)
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.evaluation.splits import SIDE_TEST
-from embedcache.heads.fit import Fitted
+from embedcache.heads.fitted import Fitted
+from embedcache.heads.report import FitReport
 from embedcache.runs.ledger import record_opening
 from embedcache.storage.digests import sha256_hex
 
@@ -36,7 +37,7 @@ def count_opening(root: Path, fitted: Fitted) -> Fitted:
     test = fitted.rows.digest[fitted.rows.side == SIDE_TEST]
     rows, opened_by = test_rows_digest(test), f"{report.model}, {report.backbone}"
     number = record_opening(root, rows, opened_by)
-    if report.shots is not None:
+    if isinstance(report, FitReport) and report.shots is not None:
         number = record_opening(root, rows, f"few-shot curve of {opened_by}")
     split = replace(report.split, test_openings=number)
     return replace(fitted, report=replace(report, split=split))

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from embedcache.extraction.environment import environment
 from embedcache.heads.class_weights import NONE
-from embedcache.heads.fit import Fitted
+from embedcache.heads.fitted import Fitted
+from embedcache.heads.multilabel.report import MultilabelReport
 from embedcache.heads.problem import Problem
-from embedcache.heads.report import FitReport
+from embedcache.heads.run_report import RunReport
 from embedcache.records.imported import is_imported
 from embedcache.reports.page.material import Material
+from embedcache.reports.page.multilabel import multilabel_page
 from embedcache.reports.page.page import page
 from embedcache.reports.page.thumbnails import thumbnail
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.near import pictures_of
 
 __all__ = ["run_page"]
+
+_Report = TypeVar("_Report", bound=RunReport)
 
 
 def run_page(
@@ -32,16 +37,16 @@ def run_page(
         fitted: The head, its report, and what was predicted of the judged rows.
         options: Of the fit, by name: as `fit_head` takes them.
     """
-    judged = fitted.predictions
+    report, judged = fitted.report, fitted.predictions
     read = pictures_of(problem, caches[0].meta.root)
 
     def picture(row: int) -> str | None:
         image = read(row)
         return None if image is None else thumbnail(image)
 
-    return page(
-        Material(
-            report=fitted.report,
+    def material(of: _Report) -> Material[_Report]:
+        return Material(
+            report=of,
             row=judged.row,
             labels=fitted.rows.label[judged.row],
             group=judged.group,
@@ -49,13 +54,13 @@ def run_page(
             ids=problem.ids,
             picture=picture,
             rejects=caches[0].rejects,
-            commands=(
-                *map(_cache_command, caches),
-                _fit_command(caches, fitted.report, options),
-            ),
+            commands=(*map(_cache_command, caches), _fit_command(caches, of, options)),
             versions=environment(),
         )
-    )
+
+    if isinstance(report, MultilabelReport):
+        return multilabel_page(material(report))
+    return page(material(report))
 
 
 def _cache_command(cache: FeatureCache) -> str:
@@ -63,7 +68,7 @@ def _cache_command(cache: FeatureCache) -> str:
     command = "import" if is_imported(cache.identity) else "extract"
     words = ["embedcache", command, source.location]
     for name, value in source.options.items():
-        words += _flag(name, value)
+        words += _source_flag(name, value)
     if is_imported(cache.identity):
         return shlex.join(words)
     if not request:
@@ -75,8 +80,14 @@ def _cache_command(cache: FeatureCache) -> str:
     return shlex.join(words)
 
 
+def _source_flag(name: str, value: str) -> list[str]:
+    if name != "label_columns":
+        return _flag(name, value)
+    return [word for column in json.loads(value) for word in _flag("label_column", column)]
+
+
 def _fit_command(
-    caches: Sequence[FeatureCache], report: FitReport, options: Mapping[str, Any]
+    caches: Sequence[FeatureCache], report: RunReport, options: Mapping[str, Any]
 ) -> str:
     words = ["embedcache", "fit-head", *(str(cache.path) for cache in caches)]
     for name, value in options.items():

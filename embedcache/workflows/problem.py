@@ -13,20 +13,16 @@ from embedcache.errors import UsageError
 from embedcache.heads.problem import Problem
 from embedcache.heads.side_by_side import SideBySide
 from embedcache.records.feature_source import FeatureSource
+from embedcache.records.label_arrays import UNLABELLED, Labels, is_multilabel, labelled, one_hot
 from embedcache.records.manifest import SPLITS
 from embedcache.records.seen import UNSEEN
 from embedcache.store.cache import FeatureCache
 
-__all__ = ["problem_of", "side_by_side"]
+__all__ = ["check_one_label", "one_label_problem_of", "problem_of", "side_by_side"]
 
 
 def problem_of(cache: FeatureCache) -> Problem:
-    """A cache's features and labels, as heads see them.
-
-    Raises:
-        UsageError: Its images have several labels each.
-    """
-    _check_one_label(cache)
+    """A cache's features and labels, as heads see them."""
     tables: Any = cache.tables
     return Problem(
         features=cache.X,
@@ -43,6 +39,32 @@ def problem_of(cache: FeatureCache) -> Problem:
     )
 
 
+def one_label_problem_of(cache: FeatureCache) -> Problem:
+    """The same of a cache whose images have one label each.
+
+    Raises:
+        UsageError: They have any number of labels.
+    """
+    check_one_label(cache)
+    return problem_of(cache)
+
+
+def check_one_label(cache: FeatureCache) -> None:
+    """Refuse a cache whose images have any number of labels.
+
+    Raises:
+        UsageError: With what such a cache is for.
+    """
+    if cache.is_multilabel:
+        raise UsageError(
+            "decide and finetune take one label for each image so far",
+            where=cache.path,
+            got=f"any number of {len(cache.classes):,} labels for each image",
+            hint="embedcache fit-head CACHE takes them; embedcache compare RUN RUN tells which "
+            "head or backbone is better",
+        )
+
+
 def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ...]]:
     """The images that all caches have, their features column after column.
 
@@ -56,8 +78,7 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
         The problem, and sentences on what is left out and where the caches disagree.
 
     Raises:
-        UsageError: Two caches hold the same columns, no image is in all of them, or images
-            have several labels each.
+        UsageError: Two caches hold the same columns, or no image is in all of them.
     """
     first, *others = caches
     problem = problem_of(first)
@@ -66,7 +87,6 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
     _check_different(caches)
     rows, places = np.arange(len(first)), []
     for cache in others:
-        _check_one_label(cache)
         place = _places(_images(cache), _images(first))
         rows = rows[place[rows] >= 0]
         places.append(place)
@@ -93,17 +113,6 @@ def side_by_side(caches: Sequence[FeatureCache]) -> tuple[Problem, tuple[str, ..
         seen=_seen(caches, parts),
     )
     return joined, (*_left_out(caches, parts), *_disagreements(caches, parts))
-
-
-def _check_one_label(cache: FeatureCache) -> None:
-    if cache.is_multilabel:
-        raise UsageError(
-            "multilabel labels are not fitted yet",
-            where=cache.path,
-            got=f"several of {len(cache.classes):,} labels for each image",
-            expected="one label for each image",
-            hint="read a column of one name each: embedcache extract SOURCE --label-column NAME",
-        )
 
 
 def _source(cache: FeatureCache) -> FeatureSource:
@@ -173,7 +182,7 @@ def _disagreements(
     for cache, rows in zip(caches[1:], parts[1:], strict=True):
         other = cache.tables
         counts = {
-            "labels": _differing(
+            "labels": _differing_labels(
                 (first.labels[mine], caches[0].classes), (other.labels[rows], cache.classes)
             ),
             "splits": _differing((first.split[mine], SPLITS), (other.split[rows], SPLITS)),
@@ -187,6 +196,27 @@ def _disagreements(
             if count
         ]
     return tuple(notes)
+
+
+_Labels = tuple[Labels, Sequence[str]]
+
+
+def _differing_labels(first: _Labels, other: _Labels) -> int:
+    """How many rows have other labels; one label and a set of that one are the same."""
+    if first[0].ndim == other[0].ndim == 1:
+        return _differing(first, other)
+    names = sorted({*first[1], *other[1]})
+    one, two = (_marks(labels, classes, names) for labels, classes in (first, other))
+    return int((one != two).any(axis=1).sum())
+
+
+def _marks(labels: Labels, classes: Sequence[str], names: Sequence[str]) -> NDArray[np.uint8]:
+    """Indicators (N, number of names), UNLABELLED throughout a row without a label."""
+    own = labels if is_multilabel(labels) else one_hot(labels.astype(np.int32), len(classes))
+    marks = np.zeros((len(labels), len(names)), np.uint8)
+    marks[:, [names.index(name) for name in classes]] = own
+    marks[~labelled(labels)] = UNLABELLED
+    return marks
 
 
 def _differing(

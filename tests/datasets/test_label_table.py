@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from embedcache.datasets.label_table import LabelTable, read_labels
+from embedcache.datasets.options import SourceOptions
 from embedcache.errors import SourceError, StorageError
 
 
@@ -48,3 +49,17 @@ def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     """As what it is."""
     with pytest.raises(StorageError):
         read_labels(tmp_path / "none.csv", "/data")
+
+
+def test_several_labels_are_read(tmp_path: Path) -> None:
+    """By a separator in one column, or a column of marks for each."""
+    text = "id,tags,a,b\n1.png,b|a,1,1\n2.png,|,0,0\n3.png,,,0\n"
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    for options in (
+        SourceOptions(label_column="tags", label_separator="|"),
+        SourceOptions(label_column=("b", "a")),
+    ):
+        found = read_labels(path, "/data", options)
+        assert found.labels.tolist() == [[1, 1], [0, 0], [255, 255]]
+        assert found.classes.texts() == ["a", "b"]

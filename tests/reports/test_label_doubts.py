@@ -8,7 +8,7 @@ from dataclasses import replace
 import materials
 
 from embedcache.heads.row_records import LabelDoubt, LabelDoubts
-from embedcache.reports.label_doubts import doubt_lines, doubts_csv
+from embedcache.reports.label_doubts import doubt_lines, doubts_csv, mark_doubt_lines
 
 ODD = LabelDoubt(3, os.fsdecode(b'caf\xe9 "x",\n.png'), "cat", "dog", 0.97, 0.01, True, False)
 PLAIN = LabelDoubt(9, "b.png", "dog", "hen", 0.9, 0.05, False, True)
@@ -36,3 +36,18 @@ def test_the_text_counts_and_names_the_first() -> None:
     assert doubt_lines(crossed, 80)[0] == "1 of 300 training labels look doubtful"
     none = replace(report, label_doubts=LabelDoubts(0, 0, ()))
     assert len(doubt_lines(none, 80)) == 1
+
+
+def test_marks_in_doubt_say_whether_the_row_has_the_label() -> None:
+    """In the file, and in lines of at most 80 cells."""
+    report = materials.marked_material().report
+    listed = report.label_doubts.listed
+    data = doubts_csv(listed, several=True).decode()
+    rows = list(csv.DictReader(io.StringIO(data, newline="")))
+    assert list(rows[0]) == ["id", "label", "labelled", "probability", "trained", "judged"]
+    assert [row["labelled"] for row in rows] == ["yes", "no", "no"]
+    lines = mark_doubt_lines(report, 80)
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["3.png", "cat", "yes", "10.0", "%"] for line in lines)
+    none = replace(report, label_doubts=replace(report.label_doubts, listed=()))
+    assert not any("3.png" in line for line in mark_doubt_lines(none, 80))

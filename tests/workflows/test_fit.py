@@ -62,6 +62,8 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "class_weight": "none",
         "keep_duplicates_together": False,
         "labels": None,
+        "label_column": None,
+        "label_separator": None,
         "classes": None,
         "init": None,
         "prompt": None,

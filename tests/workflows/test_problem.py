@@ -12,7 +12,7 @@ from embedcache.records.strings import Strings
 from embedcache.store.cache import FeatureCache
 from embedcache.store.contents import RowTables
 from embedcache.store.writer import write_cache
-from embedcache.workflows.problem import problem_of, side_by_side
+from embedcache.workflows.problem import one_label_problem_of, problem_of, side_by_side
 
 
 def cache(folder: Path, tables: RowTables, dim: int, **identity: str) -> FeatureCache:
@@ -120,11 +120,25 @@ def test_the_same_columns_twice_are_refused(tmp_path: Path) -> None:
         side_by_side([first, first])
 
 
-def test_several_labels_for_each_image_are_refused(tmp_path: Path) -> None:
-    """One clear error, whether such a cache stands alone or beside another."""
+def test_labels_of_several_caches_are_compared_by_name(tmp_path: Path) -> None:
+    """Sets of labels join like labels, the first cache's count, and differences are counted."""
+    tables = builders.multilabel_tables(20)
+    several = cache(tmp_path, tables, 7, layer="early")
     one = cache(tmp_path, builders.tables(20), 5)
-    several = cache(tmp_path, builders.multilabel_tables(20), 7, layer="early")
-    for caches in ([several], [several, one], [one, several]):
-        with pytest.raises(UsageError, match="not fitted yet") as caught:
-            side_by_side(caches)
-        assert caught.value.where == str(several.path)
+    other = tables.labels.copy()
+    other[1, 0] ^= 1
+    changed = cache(tmp_path, replace(tables, labels=other), 3, layer="late")
+    joined, notes = side_by_side([several, changed])
+    assert np.array_equal(joined.labels, several.y)
+    assert next(note for note in notes if "labels" in note).startswith("1 rows have other labels")
+    joined, notes = side_by_side([one, several])
+    assert joined.labels.ndim == 1
+    assert any("other labels" in note for note in notes)
+
+
+def test_a_cache_of_several_labels_is_refused_where_one_is_wanted(tmp_path: Path) -> None:
+    """One clear error with the cache and what takes it."""
+    several = cache(tmp_path, builders.multilabel_tables(20), 7)
+    with pytest.raises(UsageError, match="one label for each image") as caught:
+        one_label_problem_of(several)
+    assert caught.value.where == str(several.path)

@@ -17,11 +17,24 @@ _WIDTH, _HEIGHT = 360, 230
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 350, 12, 196
 
 
-def strip(value: float, interval: Interval | None, baseline: float | None) -> str:
-    """A share on a line from 0 to 100 %, with its interval and the majority baseline.
+def strip(
+    value: float,
+    interval: Interval | None,
+    baseline: float | None,
+    score: str = "Accuracy",
+    simple: str = "majority",
+) -> str:
+    """A share on a line from 0 to 100 %, with its interval and the baseline.
 
     The label of the baseline is at its end of the line, whatever its value, so that
     nothing overlaps.
+
+    Args:
+        value: The share.
+        interval: Of it.
+        baseline: The same score of the baseline.
+        score: Its name.
+        simple: What is written at the baseline.
     """
     marks = ['<rect class="track" x="4" y="10" width="352" height="8" rx="4"/>']
     if interval is not None:
@@ -34,8 +47,8 @@ def strip(value: float, interval: Interval | None, baseline: float | None) -> st
         at = 4 + 352 * baseline
         anchor = "end" if baseline > 0.5 else "start"
         marks.append(f'<line class="tick" x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="24"/>')
-        marks.append(f'<text x="{at:.1f}" y="37" text-anchor="{anchor}">majority</text>')
-    return _svg(40, marks, "Accuracy, its interval and the majority baseline", kind="strip")
+        marks.append(f'<text x="{at:.1f}" y="37" text-anchor="{anchor}">{simple}</text>')
+    return _svg(40, marks, f"{score}, its interval and the baseline: {simple}", kind="strip")
 
 
 def bar(value: float, interval: Interval | None) -> str:
@@ -155,8 +168,8 @@ def line_chart(marks: Sequence[Mark], x_name: str, title: str, guide: float | No
     return _svg(_HEIGHT, drawn, text(title))
 
 
-def reliability_diagram(found: Reliability) -> str:
-    """How often answers of a probability are right, beside the diagonal of perfect calibration."""
+def reliability_diagram(found: Reliability, what: str = "probability of the answer") -> str:
+    """How often what has a probability holds, beside the diagonal of perfect calibration."""
 
     def x(share: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * share
@@ -168,7 +181,7 @@ def reliability_diagram(found: Reliability) -> str:
     marks += [
         _text(x(t), _BOTTOM + 15, f"{100 * t:.0f}", "middle") for t in (0, 0.25, 0.5, 0.75, 1)
     ]
-    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, "probability of the answer, %", "middle"))
+    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, f"{what}, %", "middle"))
     marks.append(f'<line class="guide" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
     most = max(entry.rows for entry in found.bins)
     for entry in found.bins:

@@ -7,13 +7,23 @@ from collections import Counter
 from embedcache.evaluation.evaluate import ClassScore, Score
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.report import FitReport
+from embedcache.heads.run_report import RunReport
 from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.page.charts import bar, curve, strip
 from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
+from embedcache.reports.score_text import is_share
 
-__all__ = ["choice", "classes", "headline", "leaderboard", "scores"]
+__all__ = [
+    "bar_cell",
+    "choice",
+    "classes",
+    "headline",
+    "judged_by",
+    "leaderboard",
+    "score_cell",
+    "scores",
+]
 
-_SHARES = {"accuracy", "balanced accuracy", "macro-F1"}
 _LOSS_NAMES = {
     "log_loss": "log-loss",
     "accuracy": "error",
@@ -37,12 +47,13 @@ def headline(report: FitReport) -> str:
         f"{strip(value, accuracy.interval, accuracy.baseline)}\n"
         f"<p>On {evaluation.rows:,} {kind}, with a 95 % interval. Always answering "
         f"“{inline(evaluation.majority)}” is right in {percent(accuracy.baseline)}&nbsp;%.</p>\n"
-        f'<p class="soft small">Judged: {text(report.split.reason)}. {_openings(report)}</p>\n'
+        f'<p class="soft small">Judged: {text(report.split.reason)}. {judged_by(report)}</p>\n'
         "</section>"
     )
 
 
-def _openings(report: FitReport) -> str:
+def judged_by(report: RunReport) -> str:
+    """Whose score it is, and how many were judged on the same rows."""
     if report.split.folds:
         return (
             f"The score is of {report.split.folds} heads, each on rows that it had not seen; "
@@ -62,9 +73,9 @@ def scores(report: FitReport) -> str:
     rows = [
         [
             text(score.name),
-            _value(score, score.value),
-            bounds(score.interval, share=score.name in _SHARES),
-            _value(score, score.baseline),
+            score_cell(score, score.value),
+            bounds(score.interval, share=is_share(score.name)),
+            score_cell(score, score.baseline),
         ]
         for score in report.evaluation.scores
     ]
@@ -80,10 +91,11 @@ def scores(report: FitReport) -> str:
     return section("Scores", table(head, rows, "<>>>"), note, notes)
 
 
-def _value(score: Score, value: float | None) -> str:
+def score_cell(score: Score, value: float | None) -> str:
+    """A value of a score: its own, or that of the baseline."""
     if value is None:
         return "–"
-    return f"{percent(value)}&nbsp;%" if score.name in _SHARES else f"{value:.3f}"
+    return f"{percent(value)}&nbsp;%" if is_share(score.name) else f"{value:.3f}"
 
 
 def classes(report: FitReport) -> str:
@@ -102,20 +114,21 @@ def _class_row(score: ClassScore) -> list[str]:
     return [
         f'<div class="name">{inline(score.name)}</div>',
         f"{score.rows:,}",
-        _bar_cell(score.recall, score.recall_interval),
-        _bar_cell(score.precision, score.precision_interval),
-        _bar_cell(score.f1, score.f1_interval),
+        bar_cell(score.recall, score.recall_interval),
+        bar_cell(score.precision, score.precision_interval),
+        bar_cell(score.f1, score.f1_interval),
     ]
 
 
-def _bar_cell(value: float | None, interval: Interval | None) -> str:
+def bar_cell(value: float | None, interval: Interval | None) -> str:
+    """A share with its interval, as numbers and as a bar."""
     if value is None:
         return '<div class="cell">–</div>'
     low_high = f' <span class="soft small">{bounds(interval)}</span>' if interval else ""
     return f'<div class="cell">{percent(value)}{low_high}{bar(value, interval)}</div>'
 
 
-def choice(report: FitReport) -> str:
+def choice(report: RunReport) -> str:
     """How the setting was chosen: the loss along it."""
     selection, split = report.selection, report.split
     loss = _LOSS_NAMES[selection.metric]
@@ -147,12 +160,12 @@ def choice(report: FitReport) -> str:
     return section("Choice", *lines, _class_weights(report))
 
 
-def _class_weights(report: FitReport) -> str:
-    words = class_weight_words(report)
+def _class_weights(report: RunReport) -> str:
+    words = class_weight_words(report) if isinstance(report, FitReport) else ""
     return f'<p class="soft small">Used {text(words)}.</p>' if words else ""
 
 
-def _fold_choices(report: FitReport) -> str:
+def _fold_choices(report: RunReport) -> str:
     """What each outer fold chose for itself, the most frequent first."""
     split = report.split
     choices = Counter(
@@ -168,8 +181,13 @@ def _setting(setting: dict[str, float]) -> str:
     return ", ".join(f"{text(name)} = {value:.3g}" for name, value in setting.items())
 
 
-def leaderboard(report: FitReport) -> str:
-    """The models that were compared, where several were."""
+def leaderboard(report: RunReport, right: str = "accuracy") -> str:
+    """The models that were compared, where several were.
+
+    Args:
+        report: Of a fit.
+        right: What the share of right answers is called.
+    """
     board = report.leaderboard
     if board is None:
         return ""
@@ -186,7 +204,7 @@ def leaderboard(report: FitReport) -> str:
     loss = _LOSS_NAMES[board.metric]
     return section(
         "Leaderboard",
-        table(["model", "setting", loss, "worse by", "accuracy"], rows, "<<>>>"),
+        table(["model", "setting", loss, "worse by", right], rows, "<<>>>"),
         f'<p class="soft small">Out-of-fold {loss} of the training rows, in pairs, with '
         "simultaneous 95 % intervals: a model whose interval holds 0 may be as good.</p>",
         *(f'<p class="soft small">Left out: {text(reason)}</p>' for reason in board.left_out),

@@ -65,6 +65,8 @@ svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 svg text.chosen { fill: var(--bad); }
 .cell svg { width: 10rem; margin-top: .15rem; }
 .cell .small { white-space: nowrap; }
+.labels .cell svg { width: 6.2rem; }
+.labels .cell .small { display: block; font-size: .76rem; }
 .matrix td, .matrix thead th { text-align: center; padding: .3rem; min-width: 2.4rem; }
 .matrix { max-width: none; }
 .matrix tbody tr { border: 0; }
@@ -118,7 +120,7 @@ ul.plain { margin: .4rem 0; padding-left: 1.1rem; }
   }
   body { padding: 0; font-size: 10.5pt; }
   section { border: 0; padding: 0; margin-top: 1.1rem; }
-  h2 { break-after: avoid; }
+  h2, h3 { break-after: avoid; }
   tr, li, svg, .pair > section { break-inside: avoid; }
   .wide { overflow: visible; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }

@@ -12,7 +12,7 @@ from embedcache.reports.page.parts import bounds, percent, section
 __all__ = ["abstention", "calibration"]
 
 
-def calibration(material: Material) -> str:
+def calibration(material: Material[FitReport]) -> str:
     """The reliability diagram, and what the temperature did."""
     found = material.report.calibration
     diagram = reliability(material.labels, material.probabilities, material.group)

@@ -10,6 +10,7 @@ import materials
 import pytest
 from PIL import Image
 
+from embedcache.reports.page.multilabel import multilabel_page
 from embedcache.reports.page.page import page
 
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
@@ -33,6 +34,15 @@ _MEASURE = """<!doctype html>
 }}</script>"""
 
 
+_PAGES = {
+    **{name: page(materials.material(classes, rows=200)) for name, classes in _CLASSES.items()},
+    **{
+        f"{name} labels": multilabel_page(materials.marked_material(classes, rows=200))
+        for name, classes in _CLASSES.items()
+    },
+}
+
+
 def _browse(folder: Path, *arguments: str) -> str:
     assert BROWSER
     command = [
@@ -48,11 +58,11 @@ def _browse(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("classes", _CLASSES)
+@pytest.mark.parametrize("name", _PAGES)
 @pytest.mark.parametrize("width", [360, 1200])
-def test_it_is_never_wider_than_its_window(width: int, classes: str, tmp_path: Path) -> None:
+def test_it_is_never_wider_than_its_window(width: int, name: str, tmp_path: Path) -> None:
     """What is too wide scrolls in its own box, on a phone as well."""
-    source = page(materials.material(_CLASSES[classes], rows=200)).decode()
+    source = _PAGES[name].decode()
     wrapper = tmp_path / "wrapper.html"
     wrapper.write_text(_MEASURE.format(width=width, page=html.escape(source)))
     found = re.search(

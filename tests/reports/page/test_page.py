@@ -2,58 +2,25 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import materials
 import numpy as np
 import pytest
+from pages import Reader
 
 from embedcache.evaluation.abstention import Abstention, Answered, Threshold
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.choice_records import Contender, Leaderboard
+from embedcache.heads.report import FitReport
 from embedcache.heads.row_records import NearDuplicates, NearPair
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
 from embedcache.reports.page.material import Material
 from embedcache.reports.page.page import page
 
-_VOID = {"meta", "br", "img", "rect", "line", "circle", "polyline"}
 
-
-class _Reader(HTMLParser):
-    """Collects what a browser would see, and whether every tag is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += attrs
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open[-1:] != ["style"]:
-            self.text += data
-
-
-def _read(material: Material) -> _Reader:
-    reader = _Reader()
-    reader.feed(page(material).decode())
-    reader.close()
-    assert reader.open == []
-    return reader
+def _read(material: Material[FitReport]) -> Reader:
+    return Reader.of(page(material))
 
 
 def test_it_needs_nothing_but_itself() -> None:
