@@ -13,7 +13,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from embedcache.errors import FeatureOverflowError, IdentityMismatchError, UnfittableError
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.evaluation.metrics import cell_log_loss
-from embedcache.evaluation.splits import SIDE_TEST, strata
+from embedcache.evaluation.splits import SIDE_TEST, SIDE_UNUSED, strata
 from embedcache.heads.artefact import Head
 from embedcache.heads.fitted import Fitted
 from embedcache.heads.json_records import load_record
@@ -226,6 +226,17 @@ def test_groups_stay_together() -> None:
     assert fitted.report.split.source == "hash"
     assert 300 < (side == SIDE_TEST).sum() < 700
     assert all(len(set(side[group == each])) == 1 for each in range(800))
+
+
+def test_rows_that_trained_the_backbone_take_no_part() -> None:
+    """Its own training images are neither fitted nor judged by, and the report counts them."""
+    seen = np.arange(TRAIN + TEST) < 40
+    fitted = fit_multilabel(held_out(seen=seen), values=(0.1,))
+    assert set(fitted.rows.side[:40]) == {SIDE_UNUSED}
+    assert fitted.report.rows.train == TRAIN - 40
+    assert "40 rows left out: the backbone was tuned with them" in fitted.report.notes
+    with pytest.raises(UnfittableError, match="has seen these images"):
+        fit_multilabel(held_out(seen=np.arange(TRAIN + TEST) < 130))
 
 
 def test_auto_takes_the_lowest_loss() -> None:
