@@ -57,4 +57,5 @@ def prune(
     if really:
         click.echo(f"deleted {count}")
     else:
-        click.echo(f"{count}{'; embedcache prune --delete deletes them' if found else ''}")
+        again = f"embedcache prune{' --activations' if activations else ''} --delete"
+        click.echo(f"{count}{f'; {again} deletes them' if found else ''}")
