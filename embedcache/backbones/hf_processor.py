@@ -7,13 +7,13 @@ pixel further.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from embedcache.backbones.transforms import record
 from embedcache.errors import BackboneError
 from embedcache.inputs.preprocess import Preprocessing
+from embedcache.records.json_text import parse_json
 
 __all__ = ["read_processor"]
 
@@ -31,7 +31,7 @@ def read_processor(folder: Path) -> Preprocessing:
 
     path = folder / "preprocessor_config.json"
     try:
-        stated = json.loads(path.read_bytes())
+        stated = parse_json(path.read_bytes())
         auto: Any = transformers.AutoImageProcessor
         processor: Any = auto.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError) as error:

@@ -18,6 +18,7 @@ from embedcache.backbones.weight_file import WeightFile, file_state
 from embedcache.inputs.images import DECODE_CONTRACT
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import IDENTITY_VERSION
+from embedcache.records.json_text import parse_json
 from embedcache.storage.publish import make_dir, write_atomic
 
 __all__ = ["remember_spec", "resolve_spec"]
@@ -36,14 +37,14 @@ _PACKAGES = (
 def resolve_spec(request: BackboneRequest, index_dir: Path) -> BackboneSpec | None:
     """What is known of a request, without importing torch; `None` if nothing certain is."""
     try:
-        content = json.loads(_path(request, index_dir).read_bytes())
+        content = parse_json(_path(request, index_dir).read_bytes())
         entry = content["entry"]
         if content["sum"] != _sum(entry) or entry["request"] != _key(request):
             return None
         if any(list(file_state(Path(path))) != state for path, state in entry["files"].items()):
             return None
         return BackboneSpec.from_json(entry["spec"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

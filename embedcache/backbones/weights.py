@@ -60,12 +60,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], WeightFile]:
 
 
 def _read_pickled(path: Path) -> Any:
-    mapped = zipfile.is_zipfile(path)
     try:
+        mapped = zipfile.is_zipfile(path)
         with warnings.catch_warnings(action="ignore"):  # on protocols that it may not know
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped or None)
     except (
         UnpicklingError,
+        zipfile.BadZipFile,
         RuntimeError,
         OSError,
         EOFError,

@@ -45,7 +45,8 @@ def _apply(ctx: click.Context, _parameter: click.Parameter, path: Path | None) -
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    # The last one: brackets within brackets, by the thousand.
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError("the configuration cannot be read", where=path, got=error) from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from embedcache.datasets.ids import absolute_path
 from embedcache.errors import SourceError
+from embedcache.records.json_text import parse_json
 
 __all__ = ["DEFAULTS", "SourceOptions"]
 
@@ -127,8 +128,8 @@ def _column_names(text: str, other: str | None) -> tuple[str, ...]:
         SourceError: It is no list of names, or there is one column beside them.
     """
     try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
+        names = parse_json(text)
+    except ValueError:
         names = None
     if (
         other is not None

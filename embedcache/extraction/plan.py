@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from embedcache.extraction.jobs import JobFiles
+from embedcache.records.json_text import parse_json
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import sha256_hex
 from embedcache.storage.publish import write_atomic
@@ -103,7 +104,7 @@ class Plan:
     def load(cls, work: Path) -> Plan | None:
         """The plan in a work folder, or `None` if there is none that can be obeyed."""
         try:
-            header = json.loads((work / "plan.json").read_bytes())
+            header = parse_json((work / "plan.json").read_bytes())
             samples = (work / "plan.samples").read_bytes()
         except (OSError, ValueError):
             return None

@@ -14,6 +14,8 @@ import json
 import types
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+from embedcache.records.json_text import parse_json
+
 __all__ = ["dump_record", "load_record", "read_version"]
 
 Record = TypeVar("Record")
@@ -34,7 +36,7 @@ def load_record(kind: type[Record], data: bytes) -> Record:
     Raises:
         ValueError: Not JSON, or a field is missing, unknown or of another type.
     """
-    record: Record = _read(kind, _parse(data), kind.__name__)
+    record: Record = _read(kind, parse_json(data), kind.__name__)
     return record
 
 
@@ -44,7 +46,7 @@ def read_version(data: bytes) -> int:
     Raises:
         ValueError: Not JSON, or no whole number is called `format`.
     """
-    match _parse(data):
+    match parse_json(data):
         case {"format": int(version)}:
             return version
     raise ValueError("no format version")
@@ -57,13 +59,6 @@ def _plain(value: Any) -> Any:
         return value
     pairs = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
     return {field.name: _plain(item) for field, item in pairs if item != field.default}
-
-
-def _parse(data: bytes) -> Any:
-    try:
-        return json.loads(data)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
 
 
 def _read(kind: Any, value: Any, where: str) -> Any:

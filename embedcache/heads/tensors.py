@@ -6,13 +6,14 @@ bytes; https://huggingface.co/docs/safetensors.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from embedcache.records.json_text import parse_json
 
 __all__ = ["load_tensors", "tensor_bytes"]
 
@@ -75,8 +76,8 @@ def _header(data: bytes) -> tuple[dict[str, Any], int]:
     length = int.from_bytes(data[:8], "little")
     _require(length <= min(len(data) - 8, _LONGEST_HEADER), f"a header of {length} bytes")
     try:
-        header = json.loads(data[8 : 8 + length])
-    except (ValueError, RecursionError) as error:
+        header = parse_json(data[8 : 8 + length])
+    except ValueError as error:
         raise ValueError("a header that is not JSON") from error
     _require(isinstance(header, dict), "a header that is not an object")
     return header, 8 + length

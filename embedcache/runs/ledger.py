@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from embedcache.errors import CacheInvalidError
+from embedcache.records.json_text import parse_json
 from embedcache.runs.files import read_regular
 from embedcache.storage.locks import exclusive
 from embedcache.storage.publish import write_atomic
@@ -102,13 +103,13 @@ def _read(path: Path) -> dict[str, list[str]]:
         return {}
     data = read_regular(path, _LARGEST)
     try:
-        match json.loads(data):
+        match parse_json(data):
             case {"format": 1, "openings": dict(openings)} if all(
                 isinstance(names, list) and all(isinstance(name, str) for name in names)
                 for names in openings.values()
             ):
                 return openings
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     raise CacheInvalidError(
         "not a ledger of test openings",

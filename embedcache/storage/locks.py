@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from embedcache.errors import LockedError
+from embedcache.records.json_text import parse_json
 from embedcache.storage.publish import make_dir, storage_errors, write_atomic
 
 __all__ = ["exclusive"]
@@ -70,7 +71,7 @@ def exclusive(path: Path, wait: float = 0) -> Iterator[None]:
 
 def _holder(path: Path) -> str:
     try:
-        who = json.loads(path.read_text())
+        who = parse_json(path.read_bytes())
         return f"process {who['pid']:d} on {who['host']!s}, since {who['since']!s}"
     except (OSError, ValueError, KeyError, TypeError):
         return "an unknown process"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from embedcache.records.backbone import BackboneSpec
 from embedcache.records.identity import Numerics
+from embedcache.records.json_text import parse_json
 from embedcache.records.label_arrays import Labels, check_labels, is_multilabel
 from embedcache.records.manifest import SourceRecord
 from embedcache.records.rejects import Reject, RejectReason
@@ -209,11 +210,7 @@ class CacheMeta:
         Raises:
             ValueError: It is not such a record.
         """
-        try:
-            value = json.loads(data)
-        except RecursionError as error:  # brackets within brackets, by the thousand
-            raise ValueError("nested too deeply") from error
-        match value:
+        match parse_json(data):
             case {
                 "backbone": backbone,
                 "request": dict(request),

@@ -28,6 +28,7 @@ from embedcache.inputs.files import read_regular
 from embedcache.inputs.golden import golden_bytes
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.imported import is_imported
+from embedcache.records.json_text import parse_json
 from embedcache.runs.folder import CONFIG, find_run, runs_root
 from embedcache.storage.digests import sha256
 from embedcache.storage.publish import write_atomic
@@ -151,7 +152,7 @@ def _golden(backbone: Backbone) -> NDArray[np.uint8]:
 def _source_images(run: Path, backbone: Backbone) -> list[NDArray[np.uint8]]:
     """Prepared images of the cache that the run was fitted on, as far as both are still here."""
     try:
-        config = json.loads((run / CONFIG).read_bytes())
+        config = parse_json((run / CONFIG).read_bytes())
         cache = FeatureCache(config["caches"][0])
     except (EmbedcacheError, OSError, ValueError, LookupError, TypeError):
         return []

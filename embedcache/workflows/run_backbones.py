@@ -5,7 +5,6 @@ B is the number of samples in a chunk, D the number of columns of all backbones.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from embedcache.heads.artefact import Head
 from embedcache.inputs.images import decoder_version
 from embedcache.records.identity import Identity
 from embedcache.records.imported import is_imported
+from embedcache.records.json_text import parse_json
 from embedcache.records.manifest import Manifest
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.runs.files import read_regular
@@ -115,7 +115,7 @@ def embed_images(
 
 def _entries(run: Path) -> list[tuple[BackboneRequest, GoldenClaim]]:
     try:
-        entries = json.loads(read_regular(run / CONFIG, _LARGEST_CONFIG))["backbones"]
+        entries = parse_json(read_regular(run / CONFIG, _LARGEST_CONFIG))["backbones"]
         return [(_request(entry, run), GoldenClaim.from_json(entry["golden"])) for entry in entries]
     except (ValueError, KeyError, TypeError) as error:
         raise _no_backbone(run, error) from error

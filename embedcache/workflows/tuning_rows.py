@@ -5,7 +5,6 @@ N is the number of these rows, K the number of classes.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TRAIN
 from embedcache.heads.artefact import Head
 from embedcache.heads.prepare import touched_rows
 from embedcache.heads.rows import RunRows
+from embedcache.records.json_text import parse_json
 from embedcache.records.seen import UNSEEN
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import CONFIG
@@ -108,7 +108,7 @@ def _cache_of(run: Path, head: Head, root: Path) -> FeatureCache:
     """The cache that the run was fitted on, else another of the same identity and data set."""
     (source,) = head.sources
     try:
-        (path,) = json.loads(read_regular(run / CONFIG, _LARGEST_CONFIG))["caches"]
+        (path,) = parse_json(read_regular(run / CONFIG, _LARGEST_CONFIG))["caches"]
         candidates = [Path(path)]
     except (ValueError, KeyError, TypeError) as error:
         raise CacheInvalidError(

@@ -162,6 +162,17 @@ def test_wrong_zip(tmp_path: Path) -> None:
         read_weights(tmp_path / "a.pth")
 
 
+def test_a_zip_of_several_disks(tmp_path: Path) -> None:
+    """An archive whose last record claims other disks is refused like any other damage."""
+    torch.save(STATE, tmp_path / "a.pth")
+    data = bytearray((tmp_path / "a.pth").read_bytes())
+    locator = data.index(b"PK\x06\x07")
+    data[locator + 16] = 7
+    (tmp_path / "a.pth").write_bytes(data)
+    with pytest.raises(CacheInvalidError):
+        read_weights(tmp_path / "a.pth")
+
+
 @pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, {"state_dict": {}}, torch.ones(3)])
 def test_no_state_dict(tmp_path: Path, content: Any) -> None:
     """A file without tensors by name says so."""

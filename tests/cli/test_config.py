@@ -61,6 +61,7 @@ def test_the_command_line_goes_before_the_file(cli: Command, shop: Shop) -> None
         ("[extract]\nimage-size = 'big'\nsource = 'a'", "'--image-size': 'big' is not a valid"),
         ("[extract]\nimage-size = 2\nsource = 'a'", "2 is not in the range x>=8"),
         ("[extract", "the configuration cannot be read"),
+        ("a = " + "[" * 10_000, "the configuration cannot be read"),
         ("[extract]\nconfig = 'other.toml'", "unknown key 'config'"),
     ],
 )

@@ -82,6 +82,7 @@ def test_what_a_job_left_is_never_written_over(tmp_path: Path, left: str) -> Non
         "[]",
         "{}",
         "1",
+        "[" * 100_000,
         '{"version": 2, "identity": "x", "batch_size": 4, "job_rows": 8}',
         '{"version": 1, "identity": "x", "batch_size": 0, "job_rows": 8}',
         '{"version": 1, "identity": "x", "batch_size": 4, "job_rows": -8}',
