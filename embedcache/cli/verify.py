@@ -29,6 +29,11 @@ __all__ = ["verify"]
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of rows.")
 @click.option("--repair", is_flag=True, help="Embed damaged rows again, and only those.")
+@click.option(
+    "--drop-lost",
+    is_flag=True,
+    help="With --repair: leave out damaged rows whose images are gone or have changed.",
+)
 @device_option
 @cache_dir_option
 @common_options
@@ -38,6 +43,7 @@ def verify(
     rows: int,
     seed: int,
     repair: bool,
+    drop_lost: bool,
     device: str,
     cache_dir: Path | None,
     as_json: bool,
@@ -51,17 +57,22 @@ def verify(
     from embedcache.store.catalog import cache_root, choose_cache
     from embedcache.workflows import verify as workflow
 
+    if drop_lost and not repair:
+        raise click.UsageError("--drop-lost says how to repair: give --repair too.")
     path = cache or choose_cache(cache_root(cache_dir), "verify")
     repaired = None
     if repair:
         with watch(quiet=quiet or as_json) as console:
-            repaired = workflow.repair(path, device=device, observer=console)
+            repaired = workflow.repair(path, drop_lost=drop_lost, device=device, observer=console)
     report = workflow.verify(path, rows=rows, seed=seed, device=device)
     if as_json:
-        print_json({**report.to_json(), "repaired": repaired})
+        mended, dropped = (repaired.embedded, repaired.dropped) if repaired else (None, None)
+        print_json({**report.to_json(), "repaired": mended, "dropped": dropped})
     else:
         if repaired is not None:
-            click.echo(f"repaired: {repaired:,} images embedded again")
+            click.echo(f"repaired: {repaired.embedded:,} images embedded again")
+            for name in repaired.dropped:
+                click.echo(f"dropped: {printable(name)}")
         click.echo(_text(report))
     return 0 if report.is_sound else 4
 

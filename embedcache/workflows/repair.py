@@ -1,15 +1,16 @@
 """Repair a cache: embed the rows whose features are damaged again, and only those.
 
 Everything else, the order of rows and the labels included, stays as it is in
-the file: images that came or went since are the business of `extract`.
+the file: images that came or went since are the business of `extract`. Damaged
+rows that cannot be embedded again are left out on request only.
 N is the number of rows, D the embedding dimension.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from embedcache.backbones.base import Backbone, BackboneRequest
 from embedcache.errors import (
     CacheInvalidError,
+    EmbedcacheError,
     FeatureOverflowError,
     IdentityMismatchError,
     UsageError,
@@ -36,61 +38,114 @@ from embedcache.storage.locks import exclusive
 from embedcache.store.cache import FeatureCache
 from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
+from embedcache.workflows.lost_rows import lost_rows, names_of, rows_are_lost, tables_of
 
-__all__ = ["check_identity", "manifest_of", "repair", "source_of"]
+__all__ = ["Repaired", "check_identity", "manifest_of", "repair", "source_of"]
 
 _WINDOW = 64
 """Images that are read ahead."""
 
 
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair has done.
+
+    Attributes:
+        embedded: How many images were embedded again.
+        dropped: Ids of the rows that the cache does not have any more.
+    """
+
+    embedded: int = 0
+    dropped: tuple[str, ...] = ()
+
+
 def repair(
     path: Path,
     *,
+    drop_lost: bool = False,
     device: str = "auto",
     backbone: Backbone | None = None,
     observer: Observer | None = None,
-) -> int:
+) -> Repaired:
     """Embed the damaged rows of a cache again, from their images.
 
     Args:
         path: The cache file.
+        drop_lost: Leave out damaged rows whose images are gone or have changed; all damaged
+            rows where nothing can be embedded here.
         device: Where to embed.
         backbone: A backbone in memory, for caches that were made with one.
         observer: Hears how it goes.
 
-    Returns:
-        How many images were embedded.
-
     Raises:
         UsageError: The features were made elsewhere.
-        CacheInvalidError: An image of a damaged row is gone or has other bytes now.
+        CacheInvalidError: Rows are lost, and `drop_lost` is not given or no row is sound.
         IdentityMismatchError: The backbone is not the one that made the cache any more.
         DriftError: This environment does not reproduce the cache's features.
         LockedError: Another process writes this cache.
         StorageError: The disk is full or the folder not writable.
     """
+    observer = observer or SilentObserver()
     cache = FeatureCache(path)
     with exclusive(cache.path.with_name(f".{cache.path.stem}.lock")):
         cache = FeatureCache(path)  # as it is now that nobody else writes it
         damaged = cache.damaged_rows()
         if not len(damaged):
-            return 0
+            return Repaired()
+        loaded = _backbone(cache, device, backbone, observer, may_fail=drop_lost)
+        lost = damaged if loaded is None else lost_rows(cache, damaged)
+        if len(lost) and (not drop_lost or len(lost) == len(cache)):
+            raise rows_are_lost(cache, lost, damaged)
+        mended = np.setdiff1d(damaged, lost)
+        _write(cache, mended, np.setdiff1d(np.arange(len(cache)), lost), loaded, observer)
+        return Repaired(len(mended), names_of(cache, lost))
+
+
+def _backbone(
+    cache: FeatureCache,
+    device: str,
+    backbone: Backbone | None,
+    observer: Observer,
+    *,
+    may_fail: bool,
+) -> Backbone | None:
+    """The backbone of a cache, after its golden record; with `may_fail`, `None` without it."""
+    try:
         source = source_of(cache, device, backbone)
         check_identity(cache, source)
         keeper = GoldenKeeper(source, [GoldenClaim.of(cache)], index_dir(cache.path.parent.parent))
         keeper.check_before_reuse()
         source.when_loaded(keeper.check_before_embedding)
-        loaded = source.load()
-        entries = tuple(dict.fromkeys([*cache.meta.numerics, loaded.numerics]))
-        numerics = cache.tables.numerics.copy()
-        numerics[damaged] = entries.index(loaded.numerics)
-        write_cache(
-            cache.path,
-            replace(cache.tables, numerics=numerics),
-            replace(cache.meta, numerics=entries, environment=environment(), created=utc_now()),
-            _blocks(cache, damaged, loaded, observer or SilentObserver()),
-        )
-        return len(damaged)
+        return source.load()
+    except EmbedcacheError as error:
+        if not may_fail:
+            raise
+        observer.note(f"nothing can be embedded here: {error.what}")
+        return None
+
+
+def _write(
+    cache: FeatureCache,
+    mended: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    backbone: Backbone | None,
+    observer: Observer,
+) -> None:
+    """Publish the rows to keep, the mended among them embedded again."""
+    tables, entries = cache.tables, cache.meta.numerics
+    if backbone is not None:
+        entries = tuple(dict.fromkeys([*entries, backbone.numerics]))
+        numerics = tables.numerics.copy()
+        numerics[mended] = entries.index(backbone.numerics)
+        tables = replace(tables, numerics=numerics)
+    if len(kept) < len(cache):
+        tables = tables_of(tables, kept)
+    write_cache(
+        cache.path,
+        tables,
+        replace(cache.meta, numerics=entries, environment=environment(), created=utc_now()),
+        _blocks(cache, mended, kept, backbone, observer),
+    )
 
 
 def source_of(cache: FeatureCache, device: str, backbone: Backbone | None) -> BackboneSource:
@@ -136,9 +191,35 @@ def check_identity(cache: FeatureCache, source: BackboneSource) -> None:
 
 
 def _blocks(
-    cache: FeatureCache, damaged: NDArray[np.int64], backbone: Backbone, observer: Observer
+    cache: FeatureCache,
+    mended: NDArray[np.int64],
+    kept: NDArray[np.int64],
+    backbone: Backbone | None,
+    observer: Observer,
 ) -> Iterator[NDArray[np.floating]]:
-    """All features in order, (·, D): sound blocks as they are, damaged ones embedded."""
+    """The features to keep in order, (·, D): sound blocks as they are, damaged ones embedded."""
+    is_mended = np.zeros(len(cache), bool)
+    is_mended[mended] = True
+    block, done = kept // cache.meta.block_rows, 0
+    with contextlib.closing(_stream(cache, mended, backbone)) as stream:
+        for rows in np.split(kept, np.flatnonzero(np.diff(block)) + 1):
+            # Damage is known by the block: of one, all rows to keep are embedded, or none.
+            if not is_mended[rows[0]]:
+                yield cache.rows(rows)
+                continue
+            assert backbone is not None, "it mends rows"
+            for features in _embed(cache, islice(stream, len(rows)), backbone):
+                done += len(features)
+                observer.progress(done, len(mended))
+                yield features
+
+
+def _stream(
+    cache: FeatureCache, rows: NDArray[np.int64], backbone: Backbone | None
+) -> Generator[Loaded]:
+    """The images of rows, read and prepared ahead."""
+    if backbone is None:
+        return
     loader = Loader(
         manifest=manifest_of(cache),
         lookup=RowLookup(),
@@ -149,19 +230,8 @@ def _blocks(
         window=_WINDOW,
         timings=Timings(),
     )
-    is_damaged = np.zeros(len(cache), bool)
-    is_damaged[damaged] = True
-    size, done = cache.meta.block_rows, 0
-    with contextlib.closing(loader.stream(map(int, damaged))) as stream:
-        for start in range(0, len(cache), size):
-            rows = np.arange(start, min(start + size, len(cache)))
-            if not is_damaged[start]:
-                yield cache.rows(rows)
-                continue
-            for features in _embed(cache, islice(stream, len(rows)), backbone):
-                done += len(features)
-                observer.progress(done, len(damaged))
-                yield features
+    with contextlib.closing(loader.stream(map(int, rows))) as stream:
+        yield from stream
 
 
 def manifest_of(cache: FeatureCache) -> Manifest:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ import numpy as np
 from embedcache.backbones.base import Backbone
 from embedcache.backbones.golden_record import TOLERANCES, GoldenRecord, check_golden
 from embedcache.errors import DriftError, EmbedcacheError, InputRejectedError
-from embedcache.inputs.files import read_regular
-from embedcache.storage.digests import sha256
 from embedcache.store.cache import FeatureCache
-from embedcache.workflows.repair import check_identity, repair, source_of
+from embedcache.workflows.lost_rows import image_of
+from embedcache.workflows.repair import Repaired, check_identity, repair, source_of
 
-__all__ = ["Verification", "repair", "verify"]
+__all__ = ["Repaired", "Verification", "repair", "verify"]
 
 _ROUNDING = {"float16": 1e-3, "float32": 0.0}
 """By stored dtype, relative to the largest feature of a row: twice half a unit in the last
@@ -107,23 +105,13 @@ def _golden(cache: FeatureCache, backbone: Backbone) -> str:
     return "reproduced"
 
 
-def _image(cache: FeatureCache, row: int) -> bytes | None:
-    """The bytes that a row was made from, if they are still there."""
-    path = os.path.join(os.fsencode(cache.meta.root), cache.ids[row])
-    try:
-        data = read_regular(path)
-    except InputRejectedError:
-        return None
-    return data if sha256(data) == cache.sha256[row].tobytes() else None
-
-
 def _recompute(
     cache: FeatureCache, backbone: Backbone, rows: np.ndarray[Any, Any], report: Verification
 ) -> None:
     identity = cache.identity
     tolerance = TOLERANCES[identity.precision] + _ROUNDING[identity.stored_dtype]
     for row in map(int, rows):
-        data = _image(cache, row)
+        data = image_of(cache, row)
         if data is None:
             report.changed.append(cache.ids.text(row))
             continue

@@ -1,5 +1,8 @@
 """`embedcache verify` finds what is wrong, and `--repair` mends it."""
 
+import shutil
+from pathlib import Path
+
 from command import Command
 from hostile import flip_feature
 from shop import Shop
@@ -30,6 +33,26 @@ def test_a_flipped_bit_exits_4_and_is_repaired(cli: Command, shop: Shop) -> None
     assert mended["sound"] is True
     assert 1 <= mended["repaired"] <= 12
     assert abs(FeatureCache(cache).X.astype(float) - before).max() < 1e-2
+
+
+def test_lost_rows_are_named_and_left_out_on_request(cli: Command, shop: Shop) -> None:
+    """First exit 4 with their names and the next command; then a sound cache without them."""
+    photos = shop.folder / "photos"
+    shutil.copytree(shop.photos, photos)
+    cache = Path(cli.well("extract", photos, "--image-size", 32, "--json").json["cache"])
+    flip_feature(cache, 5)
+    (photos / "class1" / "002.png").unlink()
+    before = cache.read_bytes()
+    done = cli("verify", "--repair", cache)
+    assert done.code == 4
+    assert "1 of 12 damaged rows are lost" in done.err
+    assert "class1/002.png" in done.err
+    assert f"embedcache verify --repair --drop-lost {cache}" in done.err
+    assert cache.read_bytes() == before
+    out = cli.well("verify", "--repair", "--drop-lost", cache).out
+    assert "repaired: 11 images embedded again\ndropped: class1/002.png\n11 rows:" in out
+    assert cli.well("verify", cache, "--json").json["sound"] is True
+    assert cli("verify", "--drop-lost", cache).code == 2
 
 
 def test_without_the_images_sums_are_checked_all_the_same(cli: Command, shop: Shop) -> None:

@@ -182,7 +182,7 @@ def test_damage_is_found_and_repaired(features: FeatureCache) -> None:
     path.write_bytes(data)
     with pytest.raises(CacheInvalidError, match="damaged"):
         _ = FeatureCache(path).X
-    assert repair(path) == 6
+    assert repair(path).embedded == 6
     assert np.array_equal(FeatureCache(path).X, before)
 
 

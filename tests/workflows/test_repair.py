@@ -13,6 +13,7 @@ from builders import png
 from fakes import FakeBackbone
 
 from embedcache.errors import (
+    CacheError,
     CacheInvalidError,
     DriftError,
     FeatureOverflowError,
@@ -54,20 +55,20 @@ def _names(cache: FeatureCache) -> list[str]:
 def test_only_damaged_rows_are_embedded(damaged: FeatureCache) -> None:
     """One bad block of four rows costs four images, and the file is as it was before."""
     backbone = FakeBackbone()
-    assert repair(damaged.path, backbone=backbone) == 4
+    assert repair(damaged.path, backbone=backbone).embedded == 4
     assert backbone.passes == 4
     repaired = FeatureCache(damaged.path)
     np.testing.assert_array_equal(repaired.X, damaged.X)
     assert repaired.tables == damaged.tables
     assert repaired.content_digest == damaged.content_digest
-    assert repair(damaged.path, backbone=backbone) == 0
+    assert repair(damaged.path, backbone=backbone).embedded == 0
     assert backbone.passes == 4
 
 
 def test_a_sound_cache_is_left_alone(cache: FeatureCache) -> None:
     """Nothing is written, and no backbone is needed."""
     status = cache.path.stat()
-    assert repair(cache.path) == 0
+    assert repair(cache.path).embedded == 0
     assert cache.path.stat().st_ino == status.st_ino
 
 
@@ -77,28 +78,92 @@ def test_other_images_may_come_and_go(bench: Bench, damaged: FeatureCache) -> No
     (bench.photos / damaged.ids.text(0)).unlink()
     (bench.photos / damaged.ids.text(11)).write_bytes(png(4711))
     backbone = FakeBackbone()
-    assert repair(damaged.path, backbone=backbone) == 4
+    assert repair(damaged.path, backbone=backbone).embedded == 4
     assert backbone.passes == 4
     assert FeatureCache(damaged.path).content_digest == damaged.content_digest
+
+
+def _lose(bench: Bench, name: str, how: str) -> None:
+    path = bench.photos / name
+    if how == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(png(4711) if how == "edited" else b"text")
 
 
 @pytest.mark.parametrize("how", ["gone", "edited", "unreadable"])
 def test_a_lost_image_stops_the_repair(bench: Bench, damaged: FeatureCache, how: str) -> None:
     """The image is named, and the file stays as it was."""
-    path = bench.photos / damaged.ids.text(6)
-    if how == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(png(4711) if how == "edited" else b"text")
+    _lose(bench, damaged.ids.text(6), how)
     before = damaged.path.read_bytes()
-    with pytest.raises(CacheInvalidError, match="cannot be repaired") as caught:
+    with pytest.raises(CacheInvalidError, match="1 of 4 damaged rows are lost") as caught:
         repair(damaged.path, backbone=FakeBackbone())
     assert caught.value.got == damaged.ids.text(6)
     assert str(bench.photos) in str(caught.value)
+    assert "--drop-lost" in str(caught.value)
     assert damaged.path.read_bytes() == before
     assert not list(damaged.path.parent.glob("*.tmp-*"))
     # As the hint says: what is there is embedded.
     assert bench.extract(prune=True).embedded in (3, 4)
+
+
+@pytest.mark.parametrize("how", ["gone", "edited", "unreadable"])
+def test_lost_rows_are_left_out_on_request(bench: Bench, damaged: FeatureCache, how: str) -> None:
+    """The cache is sound again: the other rows of the block are embedded, the rest is as it was."""
+    names = [damaged.ids.text(5), damaged.ids.text(6)]
+    for name in names:
+        _lose(bench, name, how)
+    backbone = FakeBackbone()
+    done = repair(damaged.path, drop_lost=True, backbone=backbone)
+    assert (done.embedded, done.dropped, backbone.passes) == (2, tuple(names), 2)
+    kept = np.array([0, 1, 2, 3, 4, 7, 8, 9, 10, 11])
+    repaired = FeatureCache(damaged.path)
+    np.testing.assert_array_equal(repaired.X, damaged.X[kept])
+    np.testing.assert_array_equal(repaired.y, damaged.y[kept])
+    np.testing.assert_array_equal(repaired.sha256, damaged.sha256[kept])
+    assert repaired.ids.texts() == [damaged.ids.text(int(row)) for row in kept]
+    assert repaired.classes == damaged.classes
+    assert repair(damaged.path, backbone=backbone).dropped == ()
+
+
+@pytest.mark.parametrize("why", ["unknown backbone", "drift"])
+def test_without_a_backbone_all_damaged_rows_are_left_out(
+    bench: Bench, damaged: FeatureCache, why: str
+) -> None:
+    """On request only, and the reason is told."""
+    backbone = None
+    if why == "drift":
+        backbone = FakeBackbone(
+            drift=0.01, numerics=FakeBackbone().with_numerics(torch="9").numerics
+        )
+    with pytest.raises(CacheError):
+        repair(damaged.path, backbone=backbone)
+    told: list[str] = []
+
+    class Watcher:
+        def note(self, text: str) -> None:
+            told.append(text)
+
+        def progress(self, done: int, total: int) -> None:
+            raise AssertionError((done, total))
+
+    done = repair(damaged.path, drop_lost=True, backbone=backbone, observer=Watcher())
+    assert (done.embedded, len(done.dropped)) == (0, 4)
+    assert told[0].startswith("nothing can be embedded here: ")
+    repaired = FeatureCache(damaged.path)
+    np.testing.assert_array_equal(repaired.X, np.delete(damaged.X, slice(4, 8), axis=0))
+    # What is there is embedded when it is next asked for.
+    assert bench.extract().embedded == 4
+
+
+def test_a_cache_without_a_sound_row_is_not_emptied(bench: Bench, cache: FeatureCache) -> None:
+    """Even on request: such a file says nothing any more."""
+    for row in (1, 5, 9):
+        hostile.flip_feature(cache.path, row)
+    shutil.rmtree(bench.photos)
+    with pytest.raises(CacheInvalidError, match="12 of 12 damaged rows are lost") as caught:
+        repair(cache.path, drop_lost=True, backbone=FakeBackbone())
+    assert "and 2 more" in str(caught.value)
 
 
 def test_a_cache_is_repaired_where_it_lies(damaged: FeatureCache, bench: Bench) -> None:
@@ -106,7 +171,7 @@ def test_a_cache_is_repaired_where_it_lies(damaged: FeatureCache, bench: Bench) 
     copy = bench.root.with_name("backup") / "my copy.h5"
     copy.parent.mkdir()
     shutil.copy(damaged.path, copy)
-    assert repair(copy, backbone=FakeBackbone()) == 4
+    assert repair(copy, backbone=FakeBackbone()).embedded == 4
     assert FeatureCache(copy).content_digest == damaged.content_digest
     assert len(FeatureCache(damaged.path).damaged_rows()) == 4
 
