@@ -232,6 +232,47 @@ def _sign_columns(files: Files, name: str, columns: tuple[str, ...]) -> Files:
         return files
 
 
+def _tuned_backbone() -> Target:
+    from embedcache.backbones.tuned_folder import (
+        DESCRIPTION,
+        SEEN,
+        TOWER,
+        Description,
+        read_description,
+        read_seen,
+        seen_bytes,
+    )
+    from embedcache.records.seen import SeenRows
+
+    def sum_of(data: bytes) -> str:
+        return hashlib.sha256(data).hexdigest()
+
+    def make(folder: Path) -> None:
+        seen = seen_bytes(SeenRows(builders.tables(4).sha256, np.array([1, 2, 1, 2], np.uint8)))
+        (folder / SEEN).write_bytes(seen)
+        files = {TOWER: "0" * 64, SEEN: sum_of(seen)}
+        description = Description("fake/mean", 8, None, builders.IDENTITY, "MIT", files)
+        (folder / DESCRIPTION).write_bytes(description.to_bytes())
+
+    def read(folder: Path) -> object:
+        description = read_description(folder)
+        seen = read_seen(folder, description)
+        return description, seen.digest.tobytes(), seen.part.tobytes()
+
+    def sign(files: Files) -> Files:
+        try:
+            value = json.loads(files[DESCRIPTION])
+            value.pop("sum", None)
+            value["files"][SEEN] = sum_of(files[SEEN])
+            text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+            value["sum"] = sum_of(text.encode())
+            return {**files, DESCRIPTION: json.dumps(value).encode()}
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return files
+
+    return Target(make, read, (CacheError,), sign=sign)
+
+
 # -- records -----------------------------------------------------------------------
 
 
@@ -471,6 +512,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "head": _head,
     "rows of a run": _rows,
     "predictions of a run": _predictions,
+    "tuned backbone": _tuned_backbone,
     "finetune.json": _finetune,
     "decision.json": _decision,
     "ledger.json": _ledger,

@@ -20,6 +20,7 @@ from embedcache.backbones.base import BackboneRequest
 from embedcache.backbones.names import TUNED
 from embedcache.errors import BackboneError, CacheInvalidError, FormatVersionError
 from embedcache.records.identity import Identity
+from embedcache.records.json_text import parse_json
 from embedcache.records.seen import TRAINED, VALIDATED, SeenRows
 from embedcache.runs.files import read_regular
 from embedcache.runs.folder import BACKBONE, FINETUNE, runs_root
@@ -92,10 +93,7 @@ class Description:
         Raises:
             ValueError: It is anything else, or its sum is wrong.
         """
-        try:
-            value = json.loads(data)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
+        value = parse_json(data)
         match value:
             case {
                 "format": 1,
@@ -242,6 +240,7 @@ def read_seen(folder: Path, description: Description) -> SeenRows:
         raise _invalid("not the rows of a tuned backbone", folder / SEEN, error) from error
     if (
         {str(digest.dtype), str(part.dtype)} != {"uint8"}
+        or part.ndim != 1
         or digest.shape != (len(part), 32)
         or not np.isin(part, (TRAINED, VALIDATED)).all()
     ):
