@@ -8,9 +8,18 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from command import Command  # found only now
+
 # Shells start what runs in the background with SIGINT ignored, and children inherit that: the
 # tests that interrupt their children would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line, in this process, 80 columns wide."""
+    monkeypatch.setenv("COLUMNS", "80")
+    return Command(capsys)
 
 
 @pytest.fixture

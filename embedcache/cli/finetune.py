@@ -10,6 +10,7 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
+    SEED,
     cache_dir_option,
     common_options,
     device_option,
@@ -116,7 +117,7 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
 )
 @click.option(
     "--seed",
-    type=int,
+    type=SEED,
     default=0,
     show_default=True,
     help="Of validation rows, order, augmentation and dropout.",

@@ -12,6 +12,7 @@ from embedcache.cli.config import config_option
 
 __all__ = [
     "DEFAULT_BACKBONE",
+    "SEED",
     "backbone_options",
     "cache_dir_option",
     "common_options",
@@ -24,6 +25,9 @@ __all__ = [
 
 DEFAULT_BACKBONE = "bundled/efficientnet_lite0"
 """Its weights come by pip, so it is there without a model hub."""
+
+SEED = click.IntRange(0, 2**32 - 1)
+"""What every library takes as a seed."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -11,6 +11,7 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
+    SEED,
     backbone_options,
     cache_dir_option,
     common_options,
@@ -74,7 +75,7 @@ _DONE = ("STAY_FROZEN", "TARGET_MET")
     show_default=True,
     help="Of the fine-tuning, as for finetune.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and training.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of folds and training.")
 @backbone_options
 @source_options
 @click.option("--name", metavar="NAME", help="Name of the data set's folder under the root.")

@@ -17,7 +17,8 @@ from embedcache.datasets.codes import SPLIT_NAMES, Coder, lookalikes, split_code
 from embedcache.datasets.columns import Rows, find_column
 from embedcache.datasets.ids import absolute_path
 from embedcache.datasets.table import READERS, TABLE_SUFFIXES
-from embedcache.errors import SourceError, StorageError
+from embedcache.datasets.table_errors import table_errors
+from embedcache.errors import SourceError
 from embedcache.records.manifest import NO_CODE
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import DIGEST_BYTES, sha256
@@ -108,13 +109,8 @@ def read_feature_table(location: Path, count: int, options: FeatureTableOptions)
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise SourceError("unknown kind of table", where=path, expected=", ".join(TABLE_SUFFIXES))
-    try:
-        with reader(path) as rows:
-            return _read(rows, count, options)
-    except OSError as error:
-        raise StorageError(
-            "this table cannot be read", where=path, got=error.strerror or error
-        ) from error
+    with table_errors(path), reader(path) as rows:
+        return _read(rows, count, options)
 
 
 def _read(rows: Rows, count: int, options: FeatureTableOptions) -> FeatureTable:

@@ -13,7 +13,8 @@ from embedcache.datasets.csv_rows import open_csv
 from embedcache.datasets.ids import IdMaker, absolute_path
 from embedcache.datasets.label_cells import label_cells
 from embedcache.datasets.options import DEFAULTS, SourceOptions
-from embedcache.errors import SourceError, StorageError
+from embedcache.datasets.table_errors import table_errors
+from embedcache.errors import SourceError
 from embedcache.records.label_arrays import Labels
 from embedcache.records.strings import Strings
 
@@ -49,35 +50,30 @@ def read_labels(location: Path, root: str, options: SourceOptions = DEFAULTS) ->
         StorageError: It cannot be read.
     """
     path = absolute_path(location)
-    try:
-        with open_csv(path) as rows:
-            named = {name.strip().lower(): name for name in rows.header}
-            columns = choose_columns(rows, replace(options, path_column=named.get("id")))
-            if columns.label is None and not options.several_columns:
+    with table_errors(path), open_csv(path) as rows:
+        named = {name.strip().lower(): name for name in rows.header}
+        columns = choose_columns(rows, replace(options, path_column=named.get("id")))
+        if columns.label is None and not options.several_columns:
+            raise SourceError(
+                "no column of labels",
+                where=path,
+                got=", ".join(rows.header),
+                expected="a column 'label' beside 'id' or 'path'",
+            )
+        maker = IdMaker(Path(root), allow_outside=True, place=rows.place)
+        cells = label_cells(rows, options, columns.label)
+        places: dict[bytes, int] = {}
+        for place, (name, *labels) in rows.select((columns.path, *cells.columns)):
+            item = maker.id(name, place)
+            if item in places:
                 raise SourceError(
-                    "no column of labels",
-                    where=path,
-                    got=", ".join(rows.header),
-                    expected="a column 'label' beside 'id' or 'path'",
+                    "the same image twice",
+                    where=f"{rows.place(places[item])} and {rows.unit} {place}",
+                    got=repr(name),
+                    expected="one label for each image",
                 )
-            maker = IdMaker(Path(root), allow_outside=True, place=rows.place)
-            cells = label_cells(rows, options, columns.label)
-            places: dict[bytes, int] = {}
-            for place, (name, *labels) in rows.select((columns.path, *cells.columns)):
-                item = maker.id(name, place)
-                if item in places:
-                    raise SourceError(
-                        "the same image twice",
-                        where=f"{rows.place(places[item])} and {rows.unit} {place}",
-                        got=repr(name),
-                        expected="one label for each image",
-                    )
-                places[item] = place
-                cells.add(labels, place)
-    except OSError as error:
-        raise StorageError(
-            "this table cannot be read", where=path, got=error.strerror or error
-        ) from error
+            places[item] = place
+            cells.add(labels, place)
     if not places:
         raise SourceError("this table has a header and no rows", where=path)
     return LabelTable(tuple(places), *cells.finish())

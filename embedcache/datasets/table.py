@@ -20,7 +20,8 @@ from embedcache.datasets.ids import IdMaker, absolute_path, check_some_exist
 from embedcache.datasets.label_cells import LabelCells, Marks, label_cells
 from embedcache.datasets.options import SourceOptions
 from embedcache.datasets.parquet_rows import open_parquet
-from embedcache.errors import SourceError, StorageError
+from embedcache.datasets.table_errors import table_errors
+from embedcache.errors import SourceError
 from embedcache.records.manifest import Manifest, SourceRecord
 from embedcache.records.strings import Strings
 
@@ -60,13 +61,8 @@ def open_table(location: Path, options: SourceOptions) -> Manifest:
     root = location.parent if options.root is None else absolute_path(options.root)
     if not root.is_dir():
         raise SourceError("the root is not a folder", where=root, hint="--root FOLDER")
-    try:
-        with READERS[location.suffix.lower()](location) as rows:
-            return _read(rows, root, options)
-    except OSError as error:
-        raise StorageError(
-            "this table cannot be read", where=location, got=error.strerror or error
-        ) from error
+    with table_errors(location), READERS[location.suffix.lower()](location) as rows:
+        return _read(rows, root, options)
 
 
 def _read(rows: Rows, root: Path, options: SourceOptions) -> Manifest:

@@ -173,6 +173,13 @@ def find_run(name_or_path: str, root: Path) -> Path:
     for candidate in (Path(name_or_path), root / name_or_path):
         if (candidate / HEAD).is_file():
             return Path(os.path.abspath(candidate))
+    if Path(name_or_path).is_file():
+        raise UsageError(
+            "a file where a run is expected",
+            where=os.path.abspath(name_or_path),
+            expected="the name or the folder of a run",
+            hint="embedcache ls lists the runs; embedcache fit-head CACHE makes one",
+        )
     known = [path.name for path in list_runs(root)]
     near = difflib.get_close_matches(Path(name_or_path).name, known, n=5, cutoff=0.3)
     raise UsageError(

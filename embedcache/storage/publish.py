@@ -156,8 +156,17 @@ def create_temporary(target: Path) -> tuple[int, Path]:
 
     Returns:
         An open file descriptor, which the caller closes, and the file's path.
+
+    Raises:
+        StorageError: There is no such folder, or it is not writable.
     """
     path = temporary_path(target)
+    if not target.parent.is_dir():
+        raise StorageError(
+            "there is no such folder",
+            where=target.parent,
+            hint=f"create it, or choose another place for {target.name}",
+        )
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with storage_errors(path):
         return os.open(path, flags, 0o644), path

@@ -68,6 +68,12 @@ def open_file(path: Path, *, verify: bool) -> OpenFile:
         StorageError: The system refuses to read it.
     """
     with storage_errors(path):
+        if path.is_dir():
+            raise UsageError(
+                "a folder stands where a cache file should be",
+                where=path,
+                hint="move it away, or name the .h5 file that is meant",
+            )
         if not path.is_file():
             raise UsageError(
                 "there is no cache file at this path",

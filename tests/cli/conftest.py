@@ -7,18 +7,10 @@ from pathlib import Path
 
 import pytest
 from builders import image_folder
-from command import Command
 from shop import BACKBONE, Shop
 
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.fit import fit_head
-
-
-@pytest.fixture
-def cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """The command line, in this process, 80 columns wide."""
-    monkeypatch.setenv("COLUMNS", "80")
-    return Command(capsys)
 
 
 @pytest.fixture(scope="session")

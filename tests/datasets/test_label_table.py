@@ -47,7 +47,7 @@ def test_malformed_tables_are_refused(text: str, match: str, tmp_path: Path) -> 
 
 def test_a_missing_table_is_refused(tmp_path: Path) -> None:
     """As what it is."""
-    with pytest.raises(StorageError):
+    with pytest.raises(SourceError):
         read_labels(tmp_path / "none.csv", "/data")
 
 

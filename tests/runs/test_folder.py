@@ -146,3 +146,10 @@ def test_other_runs_are_counted_in_words(tmp_path: Path) -> None:
         with pytest.raises(UsageError) as error:
             find_run("none", tmp_path)
         assert error.value.got == words
+
+
+def test_a_file_is_no_run(tmp_path: Path) -> None:
+    """A cache in the place of a run is told so."""
+    (tmp_path / "c.h5").touch()
+    with pytest.raises(UsageError, match="a file where a run is expected"):
+        find_run(str(tmp_path / "c.h5"), tmp_path)

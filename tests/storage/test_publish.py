@@ -197,3 +197,10 @@ def test_only_errors_of_the_system_are_translated(tmp_path: Path) -> None:
 def test_bytes_in_words(count: float, text: str) -> None:
     """Sizes are told in decimal units with one digit after the point."""
     assert human_bytes(count) == text
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Not the temporary name within it."""
+    with pytest.raises(StorageError, match="no such folder") as caught:
+        write_atomic(tmp_path / "none" / "x.bin", b"x")
+    assert caught.value.where == str(tmp_path / "none")

@@ -270,3 +270,9 @@ def test_one_label_a_row_is_not_multilabel(cache: FeatureCache) -> None:
     """Labels are codes."""
     assert not cache.is_multilabel
     assert (cache.y.shape, cache.y.dtype) == ((45,), "int32")
+
+
+def test_a_folder_is_no_cache(tmp_path: Path) -> None:
+    """It is named, with what to do about it."""
+    with pytest.raises(UsageError, match="a folder stands where a cache file should be"):
+        FeatureCache(tmp_path)
