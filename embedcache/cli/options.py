@@ -26,8 +26,20 @@ __all__ = [
 DEFAULT_BACKBONE = "bundled/efficientnet_lite0"
 """Its weights come by pip, so it is there without a model hub."""
 
-SEED = click.IntRange(0, 2**32 - 1)
-"""What every library takes as a seed."""
+
+class _Seed(click.ParamType):
+    """A whole number that every library takes as a seed."""
+
+    name = "integer"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        seed = int(click.INT.convert(value, param, ctx))
+        if not 0 <= seed < 1 << 32:
+            self.fail(f"{seed} is not between 0 and {(1 << 32) - 1:,}.", param, ctx)
+        return seed
+
+
+SEED = _Seed()
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
