@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from embedcache.cli.options import SEED, common_options, runs_dir_option
+from embedcache.cli.options import common_options, runs_dir_option, seed_option
 
 __all__ = ["compare"]
 
@@ -19,7 +19,7 @@ __all__ = ["compare"]
     type=click.Choice(["accuracy", "log_loss"]),
     help="What ranks.  [default: accuracy; log_loss where images have any number of labels]",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the bootstrap.")
+@seed_option("the bootstrap")
 @runs_dir_option
 @common_options
 def compare(

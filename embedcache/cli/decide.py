@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from embedcache.cli.console import print_json, shown, watch
-from embedcache.cli.options import SEED, cache_dir_option, common_options, device_option
+from embedcache.cli.options import cache_dir_option, common_options, device_option, seed_option
 from embedcache.heads.names import MODEL_NAMES
 
 __all__ = ["decide"]
@@ -68,7 +68,7 @@ __all__ = ["decide"]
     help="For the pilot, caching of activations included.",
 )
 @device_option
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of folds and bootstrap.")
+@seed_option("folds and bootstrap")
 @cache_dir_option
 @click.option(
     "-o",

@@ -10,11 +10,11 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
-    SEED,
     cache_dir_option,
     common_options,
     device_option,
     runs_dir_option,
+    seed_option,
 )
 from embedcache.errors import UsageError
 from embedcache.finetuning.augment_names import (
@@ -115,13 +115,7 @@ _PLACES = ("cache_dir", "runs_dir", "force", "overwrite", "cross_fit")
     show_default=True,
     help="Minutes between two checkpoints; an interruption writes one, too.",
 )
-@click.option(
-    "--seed",
-    type=SEED,
-    default=0,
-    show_default=True,
-    help="Of validation rows, order, augmentation and dropout.",
-)
+@seed_option("validation rows, order, augmentation and dropout")
 @click.option(
     "--cross-fit",
     is_flag=True,

@@ -10,11 +10,11 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
-    SEED,
     cache_dir_option,
     common_options,
     one_or_several,
     runs_dir_option,
+    seed_option,
 )
 from embedcache.errors import UsageError
 from embedcache.heads.names import AUTO, MODEL_NAMES, ZERO_SHOT
@@ -67,7 +67,7 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
 @click.option(
     "--epochs", type=click.IntRange(min=1), multiple=True, help="Likewise, of mlp or linear-sgd."
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of folds and bootstrap.")
+@seed_option("folds and bootstrap")
 @click.option(
     "--on-conflict",
     type=click.Choice(["error", "drop"]),

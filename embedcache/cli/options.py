@@ -12,7 +12,6 @@ from embedcache.cli.config import config_option
 
 __all__ = [
     "DEFAULT_BACKBONE",
-    "SEED",
     "backbone_options",
     "cache_dir_option",
     "common_options",
@@ -20,26 +19,12 @@ __all__ = [
     "device_option",
     "one_or_several",
     "runs_dir_option",
+    "seed_option",
     "source_options",
 ]
 
 DEFAULT_BACKBONE = "bundled/efficientnet_lite0"
 """Its weights come by pip, so it is there without a model hub."""
-
-
-class _Seed(click.ParamType):
-    """A whole number that every library takes as a seed."""
-
-    name = "integer"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        seed = int(click.INT.convert(value, param, ctx))
-        if not 0 <= seed < 1 << 32:
-            self.fail(f"{seed} is not between 0 and {(1 << 32) - 1:,}.", param, ctx)
-        return seed
-
-
-SEED = _Seed()
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -60,6 +45,25 @@ device_option = click.option(
     metavar="NAME",
     help="Where the backbone runs: cpu, cuda, cuda:1, mps.",
 )
+
+
+def seed_option(of: str) -> Callable[[_Command], _Command]:
+    """`--seed`, a whole number that every library takes.
+
+    Args:
+        of: What it is the seed of, for the help.
+    """
+
+    def check(_ctx: click.Context, _parameter: click.Parameter, seed: int) -> int:
+        if not 0 <= seed < 1 << 32:
+            raise click.BadParameter(f"{seed} is not between 0 and {(1 << 32) - 1}.")
+        return seed
+
+    return click.option(
+        "--seed", type=int, default=0, show_default=True, callback=check, help=f"Of {of}."
+    )
+
+
 _json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _quiet_option = click.option("-q", "--quiet", is_flag=True, help="No notes and no progress.")
 

@@ -11,12 +11,12 @@ import click
 
 from embedcache.cli.console import print_json, shown, watch
 from embedcache.cli.options import (
-    SEED,
     backbone_options,
     cache_dir_option,
     common_options,
     compute_options,
     runs_dir_option,
+    seed_option,
     source_options,
 )
 from embedcache.finetuning.augment_names import AUGMENTATIONS
@@ -75,7 +75,7 @@ _DONE = ("STAY_FROZEN", "TARGET_MET")
     show_default=True,
     help="Of the fine-tuning, as for finetune.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of folds and training.")
+@seed_option("folds and training")
 @backbone_options
 @source_options
 @click.option("--name", metavar="NAME", help="Name of the data set's folder under the root.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from embedcache.cli.console import print_json, shown, watch
-from embedcache.cli.options import SEED, cache_dir_option, common_options, device_option
+from embedcache.cli.options import cache_dir_option, common_options, device_option, seed_option
 from embedcache.reports.escape import printable
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["verify"]
     metavar="N",
     help="Random rows to embed again from their images.",
 )
-@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the choice of rows.")
+@seed_option("the choice of rows")
 @click.option("--repair", is_flag=True, help="Embed damaged rows again, and only those.")
 @click.option(
     "--drop-lost",
