@@ -22,7 +22,7 @@ def clone(source: Path, target: Path, **properties: Any) -> Iterator[h5py.File]:
     with h5py.File(source) as original, h5py.File(target, "w", **properties) as copy:
         for group in GROUPS:
             copy.create_group(group)
-        for name in TABLES:
+        for name in filter(original.__contains__, TABLES):
             copy.create_dataset(name, data=original[name][...])
         for name, value in original.attrs.items():
             copy.attrs.create(name, value)
