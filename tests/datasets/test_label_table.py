@@ -6,7 +6,7 @@ import pytest
 
 from embedcache.datasets.label_table import LabelTable, read_labels
 from embedcache.datasets.options import SourceOptions
-from embedcache.errors import SourceError, StorageError
+from embedcache.errors import SourceError
 
 
 def _read(folder: Path, text: str, root: str = "/data") -> LabelTable:
