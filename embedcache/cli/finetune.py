@@ -140,6 +140,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
     """
     from embedcache.heads.json_records import dump_record
     from embedcache.reports.finetune_text import finetune_text
+    from embedcache.runs.folder import FINETUNE_PAGE
     from embedcache.workflows import finetune as workflow
     from embedcache.workflows.finetune_options import FinetuneOptions
 
@@ -161,6 +162,7 @@ def finetune(cache_or_run: str | None, *, as_json: bool, quiet: bool, **options:
         print_json({"run": str(done.path), "cache": cache, "finetune": record})
         return
     click.echo(f"{finetune_text(done.record)}\nrun:     {shown(done.path)}")
+    click.echo(f"report:  {shown(done.path / FINETUNE_PAGE)}")
     if done.record.gate and done.record.gate.ships:
         if done.cache:
             click.echo(f"cache:   {shown(done.cache)}")

@@ -26,6 +26,8 @@ __all__ = [
     "DECISION_PAGE",
     "DOUBTS",
     "FINETUNE",
+    "FINETUNE_PAGE",
+    "GATE_ROWS",
     "HEAD",
     "HEAD_TENSORS",
     "LABEL_DOUBTS",
@@ -55,6 +57,8 @@ DECISION = "decision.json"
 DECISION_PAGE = "decision.html"
 DOUBTS = "doubts.csv"
 FINETUNE = "finetune.json"
+FINETUNE_PAGE = "finetune.html"
+GATE_ROWS = "gate-rows.safetensors"
 BACKBONE = "backbone"
 TUNED = "tuned.safetensors"
 TUNED_ROWS = "tuned-rows.safetensors"

@@ -21,6 +21,7 @@ from embedcache.runs.files import read_regular
 from embedcache.runs.folder import (
     CONFIG,
     FINETUNE,
+    FINETUNE_PAGE,
     HEAD,
     TUNED,
     TUNED_ROWS,
@@ -49,6 +50,7 @@ from embedcache.workflows.tuning_gate import (
     open_gate,
 )
 from embedcache.workflows.tuning_material import Material, gather, rows_seen
+from embedcache.workflows.tuning_page import tuning_page
 from embedcache.workflows.tuning_power import foretell
 from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
 
@@ -189,10 +191,14 @@ def _publish(
         backbones = shipments[0].backbones if shipments else None
         write_atomic(folder / CONFIG, _config(tuning, options, backbones))
         write_atomic(folder / FINETUNE, dump_record(record))
+        if opened is not None and opened.seen is not None:
+            opened.seen.save(folder)
 
     def write_named(folder: Path, name: str) -> None:
         for shipment in shipments:
             shipment.write_head(folder, name)
+        page = tuning_page(record, tuning, options, test, opened, name)
+        write_atomic(folder / FINETUNE_PAGE, page)
 
     backbone = slug(tuning.head.backbone)
     return publish_run(runs, tuning.head.dataset, backbone, MODEL, write, write_named)

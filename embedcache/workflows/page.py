@@ -21,7 +21,7 @@ from embedcache.reports.page.thumbnails import thumbnail
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.near import pictures_of
 
-__all__ = ["run_page"]
+__all__ = ["cache_command", "flag", "run_page"]
 
 _Report = TypeVar("_Report", bound=RunReport)
 
@@ -54,7 +54,7 @@ def run_page(
             ids=problem.ids,
             picture=picture,
             rejects=caches[0].rejects,
-            commands=(*map(_cache_command, caches), _fit_command(caches, of, options)),
+            commands=(*map(cache_command, caches), _fit_command(caches, of, options)),
             versions=environment(),
         )
 
@@ -63,7 +63,8 @@ def run_page(
     return page(material(report))
 
 
-def _cache_command(cache: FeatureCache) -> str:
+def cache_command(cache: FeatureCache) -> str:
+    """What to type to make a cache again."""
     source, request = cache.meta.source, cache.meta.request
     command = "import" if is_imported(cache.identity) else "extract"
     words = ["embedcache", command, source.location]
@@ -76,14 +77,14 @@ def _cache_command(cache: FeatureCache) -> str:
     names = {"name": "backbone", "stored_dtype": "store_dtype"}
     for name, value in request.items():
         if value is not None:
-            words += _flag(names.get(name, name), value)
+            words += flag(names.get(name, name), value)
     return shlex.join(words)
 
 
 def _source_flag(name: str, value: str) -> list[str]:
     if name != "label_columns":
-        return _flag(name, value)
-    return [word for column in json.loads(value) for word in _flag("label_column", column)]
+        return flag(name, value)
+    return [word for column in json.loads(value) for word in flag("label_column", column)]
 
 
 def _fit_command(
@@ -93,24 +94,25 @@ def _fit_command(
     for name, value in options.items():
         if name == "values":
             parameter = next(iter(report.selection.setting), "").lower()
-            words += [word for each in value or () for word in _flag(parameter, f"{each:g}")]
+            words += [word for each in value or () for word in flag(parameter, f"{each:g}")]
         elif isinstance(value, list):
-            words += [word for each in value for word in _flag(name, each)]
+            words += [word for each in value for word in flag(name, each)]
         elif name == "class_weight":
             words += _class_weight(value)
         elif value is not None and value is not False:
-            words += _flag(name, value)
+            words += flag(name, value)
     return shlex.join(words)
 
 
 def _class_weight(asked: str | Mapping[str, float]) -> list[str]:
     if isinstance(asked, str):
-        return [] if asked == NONE else _flag("class_weight", asked)
+        return [] if asked == NONE else flag("class_weight", asked)
     return [
         word for name, weight in asked.items() for word in ("--class-weight", f"{name}={weight:g}")
     ]
 
 
-def _flag(name: str, value: object) -> list[str]:
-    flag = "--" + name.replace("_", "-")
-    return [flag] if value in (True, "yes") else [flag, str(value)]
+def flag(name: str, value: object) -> list[str]:
+    """An option of the command line as words, by its name in Python."""
+    option = "--" + name.replace("_", "-")
+    return [option] if value is True or value == "yes" else [option, str(value)]

@@ -95,7 +95,7 @@ class CrossFit:
         tuning, judged = self._tuning, self._judged
         key = test_rows_digest(tuning.cache.sha256[tuning.rows[judged]])
         images = images_at(tuning.cache, tuning.rows[judged], self._options.source)
-        return TestRows(key, images, self._group[judged])
+        return TestRows(key, tuning.rows[judged], images, self._group[judged])
 
     def open(self, runs: Path, change: str) -> Opened:
         """Train, answer, and judge.

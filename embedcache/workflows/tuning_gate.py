@@ -16,12 +16,14 @@ from torch import Tensor, nn
 from embedcache.evaluation.splits import SIDE_TEST
 from embedcache.finetuning.classifier import Classifier
 from embedcache.finetuning.gate import Gate, Third, judge_change
+from embedcache.finetuning.gate_rows import GateRows
 from embedcache.finetuning.images import Images, InOrder
 from embedcache.finetuning.interpolation import Sweep, sweep
 from embedcache.finetuning.judging import logits_of
 from embedcache.finetuning.locate import locate
 from embedcache.heads.judged import JudgedRows
 from embedcache.heads.logreg import softmax
+from embedcache.heads.predictions import Predictions
 from embedcache.heads.rows import RunRows
 from embedcache.inputs.preprocess import Preprocessing
 from embedcache.runs.ledger import record_gate
@@ -50,6 +52,7 @@ class TestRows:
 
     Attributes:
         key: Digest of all test rows, as in the ledger.
+        row: (T,) int64, their rows in the cache.
         images: T of them, each once; labels are not filled in.
         group: (T,) int32, what errs together; negative for a row of its own.
     """
@@ -57,6 +60,7 @@ class TestRows:
     __test__ = False  # for pytest, which takes the name for a test's
 
     key: str
+    row: NDArray[np.int64]
     images: Images
     group: NDArray[np.int32]
 
@@ -70,12 +74,14 @@ class Opened:
         probabilities: (T, K) float64 of the tuned model, rows as in `TestRows`.
         rows: All rows of the run, with their sides.
         thirds: The trainings that gave these answers, where that was not the tuned model itself.
+        seen: What both models answered; None where these trainings did.
     """
 
     gate: Gate
     probabilities: NDArray[np.float64]
     rows: RunRows
     thirds: tuple[Third, ...] = ()
+    seen: GateRows | None = None
 
 
 class _AsShipped(nn.Module):
@@ -120,7 +126,7 @@ def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
         return None
     rows = np.array(found, np.int64)
     images = images_at(cache, rows, source)
-    return TestRows(test_rows_digest(test), images, cache.tables.group[rows])
+    return TestRows(test_rows_digest(test), rows, images, cache.tables.group[rows])
 
 
 def images_at(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None) -> Images:
@@ -183,10 +189,20 @@ def open_gate(
     judged = JudgedRows.load(tuning.run)
     digests = np.ascontiguousarray(test.images.digests).view("V32").ravel()
     place = np.searchsorted(judged.digest, digests)
-    answers = np.array(tuning.head.classes)[shares.argmax(axis=1)]
-    hit = answers == judged.label[place]
-    gate = judge_change(judged.hit[place], hit, test.group, number)
-    return Opened(gate, shares, RunRows.load(tuning.run))
+    known = RunRows.load(tuning.run)
+    said = Predictions.load(tuning.run, known)
+    answered = said.probability.argmax(axis=1)
+    at = {known.digest[row].tobytes(): n for n, row in enumerate(said.row)}
+    these = np.array([at[digest.tobytes()] for digest in test.images.digests], np.int64)
+    seen = GateRows(
+        test.images.digests,
+        known.label[said.row[these]].astype(np.int32),
+        answered[these].astype(np.int32),
+        shares.argmax(axis=1).astype(np.int32),
+        shares.max(axis=1).astype(np.float32),
+    )
+    gate = judge_change(judged.hit[place], seen.after == seen.label, test.group, number)
+    return Opened(gate, shares, known, seen=seen)
 
 
 def answer(material: Material, stored: str, images: Images, workers: int) -> NDArray[np.float64]:

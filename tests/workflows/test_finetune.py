@@ -58,7 +58,9 @@ def test_it_leaves_weights_curves_and_rows(place: Path) -> None:
     done = tune(place)
     assert sorted(path.name for path in done.path.iterdir()) == [
         "config.json",
+        "finetune.html",
         "finetune.json",
+        "gate-rows.safetensors",
         "tuned-rows.safetensors",
         "tuned.safetensors",
     ]

@@ -21,6 +21,7 @@ from embedcache.backbones.tuned_folder import seen_by
 from embedcache.errors import CacheInvalidError, IdentityMismatchError, UsageError
 from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TEST, SIDE_TRAIN
 from embedcache.finetuning import training
+from embedcache.finetuning.gate_rows import GateRows
 from embedcache.finetuning.interpolation import Point, Sweep
 from embedcache.heads.judged import JudgedRows
 from embedcache.heads.predictions import Predictions
@@ -98,7 +99,9 @@ def test_it_is_a_run(place: Path) -> None:
     assert sorted(path.name for path in run.iterdir()) == [
         "backbone",
         "config.json",
+        "finetune.html",
         "finetune.json",
+        "gate-rows.safetensors",
         "head.json",
         "head.safetensors",
         "predictions.safetensors",
@@ -190,6 +193,22 @@ def test_tuned_twice(place: Path) -> None:
     assert len(after) == len(known.digest) - 8
     assert not after.of(known.digest[side == SIDE_TEST]).any()
     assert FeatureCache(done.cache).meta.backbone.name == f"tuned:{done.path.name}"
+
+
+def test_its_page_shows_what_changed_sides(place: Path) -> None:
+    """The gate's rows are kept, and the pictures of those that were fixed are on the page."""
+    run = shipped(place)
+    rows = GateRows.load(run)
+    judged = Predictions.load(run, RunRows.load(run))
+    assert sorted(rows.after) == sorted(judged.probability.argmax(axis=1))
+    page = (run / "finetune.html").read_text()
+    assert f"embedcache predict {run.name} IMAGES" in page
+    assert f"embedcache finetune {tuning_source(run)} --unfreeze last-1 --lr 0.003" in page
+    assert page.count("data:image/jpeg") == min(24, len(rows.fixed)) + min(24, len(rows.broken))
+
+
+def tuning_source(run: Path) -> str:
+    return str(json.loads((run / "finetune.json").read_bytes())["run"])
 
 
 def test_predict_says_what_the_gate_measured(place: Path, original: Path) -> None:

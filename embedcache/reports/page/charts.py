@@ -9,12 +9,22 @@ from dataclasses import dataclass
 from embedcache.evaluation.calibration import Reliability
 from embedcache.evaluation.intervals import Interval
 from embedcache.heads.choice_records import SelectionRecord
+from embedcache.reports.page.drawing import (
+    BOTTOM,
+    HEIGHT,
+    LEFT,
+    RIGHT,
+    TOP,
+    dot,
+    horizontal,
+    round_ticks,
+    svg,
+    vertical,
+    words,
+)
 from embedcache.reports.page.parts import text
 
 __all__ = ["Mark", "bar", "curve", "line_chart", "reliability_diagram", "strip"]
-
-_WIDTH, _HEIGHT = 360, 230
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 350, 12, 196
 
 
 def strip(
@@ -48,7 +58,7 @@ def strip(
         anchor = "end" if baseline > 0.5 else "start"
         marks.append(f'<line class="tick" x1="{at:.1f}" x2="{at:.1f}" y1="4" y2="24"/>')
         marks.append(f'<text x="{at:.1f}" y="37" text-anchor="{anchor}">{simple}</text>')
-    return _svg(40, marks, f"{score}, its interval and the baseline: {simple}", kind="strip")
+    return svg(40, marks, f"{score}, its interval and the baseline: {simple}", kind="strip")
 
 
 def bar(value: float, interval: Interval | None) -> str:
@@ -84,36 +94,36 @@ def curve(selection: SelectionRecord, loss_name: str) -> str:
     errors = [e if math.isfinite(e := score.difference_error) else 0.0 for score in scores]
     low = min(score.loss - error for score, error in zip(scores, errors, strict=True))
     high = max(score.loss + error for score, error in zip(scores, errors, strict=True))
-    ticks = _round_ticks(low, high)
+    ticks = round_ticks(low, high)
     low, high = ticks[0], ticks[-1]
 
     def x(place: float) -> float:
-        return _LEFT + 8 + (_RIGHT - _LEFT - 16) * (place - first) / ((last - first) or 1.0)
+        return LEFT + 8 + (RIGHT - LEFT - 16) * (place - first) / ((last - first) or 1.0)
 
     def y(loss: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (loss - low) / ((high - low) or 1.0)
+        return BOTTOM - (BOTTOM - TOP) * (loss - low) / ((high - low) or 1.0)
 
-    marks = [_horizontal(y(tick), f"{tick:.3g}") for tick in ticks]
-    marks += [_text(x(at), _BOTTOM + 15, label, "middle") for at, label in _places(places, values)]
-    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, text(name), "middle"))
+    marks = [horizontal(y(tick), f"{tick:.3g}") for tick in ticks]
+    marks += [words(x(at), BOTTOM + 15, label, "middle") for at, label in _places(places, values)]
+    marks.append(words((LEFT + RIGHT) / 2, HEIGHT - 4, text(name), "middle"))
     lines: dict[tuple[float, ...], list[str]] = {}
     for place, score, error in zip(places, scores, errors, strict=True):
         at, height = x(place), y(score.loss)
         others = tuple(value for key, value in score.setting.items() if key != name)
         lines.setdefault(others, []).append(f"{at:.1f},{height:.1f}")
-        marks.append(_vertical(at, y(score.loss - error), y(score.loss + error)))
-        marks.append(_dot(at, height, 2.6))
+        marks.append(vertical(at, y(score.loss - error), y(score.loss + error)))
+        marks.append(dot(at, height, 2.6))
         if score.setting == selection.setting:
             marks.append(f'<circle class="ring" cx="{at:.1f}" cy="{height:.1f}" r="6"/>')
-            side = "end" if at > (_LEFT + _RIGHT) / 2 else "start"
-            above = max(_TOP + 6, y(score.loss + error) - 10)
-            marks.append(_text(at, above, "chosen", side, kind="chosen"))
+            side = "end" if at > (LEFT + RIGHT) / 2 else "start"
+            above = max(TOP + 6, y(score.loss + error) - 10)
+            marks.append(words(at, above, "chosen", side, kind="chosen"))
     marks += [
         f'<polyline class="line" points="{" ".join(points)}"/>'
         for points in lines.values()
         if len(points) > 1
     ]
-    return _svg(_HEIGHT, marks, f"Out-of-fold {loss_name} along {text(name)}")
+    return svg(HEIGHT, marks, f"Out-of-fold {loss_name} along {text(name)}")
 
 
 @dataclass(frozen=True)
@@ -143,61 +153,51 @@ def line_chart(marks: Sequence[Mark], x_name: str, title: str, guide: float | No
     ends = [end for m in marks if m.interval for end in (m.interval.low, m.interval.high)]
     values = [100 * value for value in (*ends, *(m.y for m in marks))]
     values += [] if guide is None else [100 * guide]
-    ticks = [tick for tick in _round_ticks(min(values), max(values)) if tick <= 100]
+    ticks = [tick for tick in round_ticks(min(values), max(values)) if tick <= 100]
     low, high = ticks[0], max(ticks[-1], *values)
     first, last = math.log(marks[0].x), math.log(marks[-1].x)
 
     def x(value: float) -> float:
-        return _LEFT + 14 + (_RIGHT - _LEFT - 28) * (math.log(value) - first) / (last - first)
+        return LEFT + 14 + (RIGHT - LEFT - 28) * (math.log(value) - first) / (last - first)
 
     def y(share: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (100 * share - low) / ((high - low) or 1.0)
+        return BOTTOM - (BOTTOM - TOP) * (100 * share - low) / ((high - low) or 1.0)
 
-    drawn = [_horizontal(y(tick / 100), f"{tick:g}") for tick in ticks]
+    drawn = [horizontal(y(tick / 100), f"{tick:g}") for tick in ticks]
     if guide is not None:
         at = f"{y(guide):.1f}"
-        drawn.append(f'<line class="guide" x1="{_LEFT}" x2="{_RIGHT}" y1="{at}" y2="{at}"/>')
+        drawn.append(f'<line class="guide" x1="{LEFT}" x2="{RIGHT}" y1="{at}" y2="{at}"/>')
     points = " ".join(f"{x(m.x):.1f},{y(m.y):.1f}" for m in marks)
     drawn.append(f'<polyline class="line" points="{points}"/>')
     for m in marks:
         if m.interval is not None:
-            drawn.append(_vertical(x(m.x), y(m.interval.low), y(m.interval.high)))
-        drawn.append(_dot(x(m.x), y(m.y), 2.6))
-        drawn.append(_text(x(m.x), _BOTTOM + 15, f"{m.x:,.4g}", "middle"))
-    drawn.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, text(x_name), "middle"))
-    return _svg(_HEIGHT, drawn, text(title))
+            drawn.append(vertical(x(m.x), y(m.interval.low), y(m.interval.high)))
+        drawn.append(dot(x(m.x), y(m.y), 2.6))
+        drawn.append(words(x(m.x), BOTTOM + 15, f"{m.x:,.4g}", "middle"))
+    drawn.append(words((LEFT + RIGHT) / 2, HEIGHT - 4, text(x_name), "middle"))
+    return svg(HEIGHT, drawn, text(title))
 
 
 def reliability_diagram(found: Reliability, what: str = "probability of the answer") -> str:
     """How often what has a probability holds, beside the diagonal of perfect calibration."""
 
     def x(share: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * share
+        return LEFT + (RIGHT - LEFT) * share
 
     def y(share: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * share
+        return BOTTOM - (BOTTOM - TOP) * share
 
-    marks = [_horizontal(y(tick), f"{100 * tick:.0f} %") for tick in (0, 0.25, 0.5, 0.75, 1)]
-    marks += [
-        _text(x(t), _BOTTOM + 15, f"{100 * t:.0f}", "middle") for t in (0, 0.25, 0.5, 0.75, 1)
-    ]
-    marks.append(_text((_LEFT + _RIGHT) / 2, _HEIGHT - 4, f"{what}, %", "middle"))
+    marks = [horizontal(y(tick), f"{100 * tick:.0f} %") for tick in (0, 0.25, 0.5, 0.75, 1)]
+    marks += [words(x(t), BOTTOM + 15, f"{100 * t:.0f}", "middle") for t in (0, 0.25, 0.5, 0.75, 1)]
+    marks.append(words((LEFT + RIGHT) / 2, HEIGHT - 4, f"{what}, %", "middle"))
     marks.append(f'<line class="guide" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
     most = max(entry.rows for entry in found.bins)
     for entry in found.bins:
         at, height = x(entry.confidence), y(entry.accuracy)
         if entry.interval is not None:
-            marks.append(_vertical(at, y(entry.interval.low), y(entry.interval.high)))
-        marks.append(_dot(at, height, 2 + 4 * math.sqrt(entry.rows / most)))
-    return _svg(_HEIGHT, marks, "Reliability diagram")
-
-
-def _round_ticks(low: float, high: float) -> list[float]:
-    """Three to six round numbers that span the range."""
-    raw = ((high - low) or abs(high) or 1.0) / 4
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= raw)
-    return [step * i for i in range(math.floor(low / step), math.ceil(high / step) + 1)]
+            marks.append(vertical(at, y(entry.interval.low), y(entry.interval.high)))
+        marks.append(dot(at, height, 2 + 4 * math.sqrt(entry.rows / most)))
+    return svg(HEIGHT, marks, "Reliability diagram")
 
 
 def _places(places: list[float], values: list[float]) -> list[tuple[float, str]]:
@@ -209,29 +209,3 @@ def _places(places: list[float], values: list[float]) -> list[tuple[float, str]]
     distinct = sorted(set(zip(places, values, strict=True)))
     step = math.ceil(len(distinct) / 8)
     return [(place, f"{value:.3g}") for place, value in distinct[::step]]
-
-
-def _vertical(x: float, low: float, high: float) -> str:
-    return f'<line class="error" x1="{x:.1f}" x2="{x:.1f}" y1="{low:.1f}" y2="{high:.1f}"/>'
-
-
-def _dot(x: float, y: float, radius: float) -> str:
-    return f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"/>'
-
-
-def _horizontal(y: float, label: str) -> str:
-    line = f'<line class="axis" x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-    return line + _text(_LEFT - 5, y + 4, label, "end")
-
-
-def _text(x: float, y: float, label: str, anchor: str, *, kind: str = "") -> str:
-    chosen = f' class="{kind}"' if kind else ""
-    return f'<text{chosen} x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{label}</text>'
-
-
-def _svg(height: int, marks: list[str], title: str, *, kind: str = "chart") -> str:
-    body = "\n".join(marks)
-    return (
-        f'<svg class="{kind}" viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{title}">\n'
-        f"<title>{title}</title>\n{body}\n</svg>"
-    )

@@ -10,7 +10,7 @@ from embedcache.evaluation.power import mcnemar_power
 from embedcache.reports.decide_text import MEANING
 from embedcache.reports.page.charts import Mark, line_chart
 from embedcache.reports.page.document import document
-from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
+from embedcache.reports.page.parts import bounds, inline, pair, percent, section, table, text
 
 __all__ = ["decision_page"]
 
@@ -36,17 +36,13 @@ def decision_page(decision: Decision, picture: Callable[[int], str | None]) -> b
         (
             _verdict(decision),
             _steps(decision),
-            _pair(_curve(decision), _power(decision)),
-            _pair(_pilot(decision), _heads(decision)),
+            pair(_curve(decision), _power(decision)),
+            pair(_pilot(decision), _heads(decision)),
             _doubts(decision, picture),
             _uninformative(decision),
             _thresholds(decision),
         ),
     )
-
-
-def _pair(left: str, right: str) -> str:
-    return f'<div class="pair">\n{left}\n{right}\n</div>' if left and right else left or right
 
 
 def _verdict(decision: Decision) -> str:

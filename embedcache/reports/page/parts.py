@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from embedcache.evaluation.intervals import Interval
 from embedcache.reports.escape import printable
 
-__all__ = ["bounds", "inline", "percent", "section", "table", "text"]
+__all__ = ["bounds", "inline", "pair", "percent", "section", "table", "text"]
 
 
 def text(value: object) -> str:
@@ -20,6 +20,11 @@ def section(title: str, *parts: str) -> str:
     """A titled part of the page; nothing where there is nothing to show."""
     body = "\n".join(part for part in parts if part)
     return f"<section>\n<h2>{text(title)}</h2>\n{body}\n</section>" if body else ""
+
+
+def pair(left: str, right: str) -> str:
+    """Two sections beside each other, where the window is wide and both have something to show."""
+    return f'<div class="pair">\n{left}\n{right}\n</div>' if left and right else left or right
 
 
 def table(

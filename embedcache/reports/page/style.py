@@ -58,6 +58,11 @@ svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
 .strip { max-width: 32rem; margin-top: .7rem; }
 .axis { stroke: var(--line); } .guide { stroke: var(--soft); stroke-dasharray: 3 3; }
 .line { stroke: var(--mark); fill: none; stroke-width: 1.5; }
+.other { stroke: var(--bad); fill: none; stroke-width: 1.5; }
+polyline.guide { fill: none; }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 1rem; padding: 0; margin: 0; }
+.legend li { display: flex; align-items: center; gap: .4rem; font-size: .82rem; }
+.legend svg { width: 1.6rem; }
 .error { stroke: var(--mark); stroke-width: 1.5; } .dot { fill: var(--mark); }
 .ring { fill: none; stroke: var(--bad); stroke-width: 2; }
 .band { fill: var(--band); } .fill { fill: var(--mark); opacity: .6; } .track { fill: var(--line); }
