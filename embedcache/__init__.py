@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from embedcache.workflows.compare import compare
     from embedcache.workflows.decide import decide
     from embedcache.workflows.extract import extract_source as extract
+    from embedcache.workflows.finetune_keywords import finetune
     from embedcache.workflows.fit import fit_head, load_head
     from embedcache.workflows.predict import predict
+    from embedcache.workflows.run import run_ladder
 
 __all__ = [
     "FeatureCache",
@@ -32,9 +34,11 @@ __all__ = [
     "compare",
     "decide",
     "extract",
+    "finetune",
     "fit_head",
     "load_head",
     "predict",
+    "run_ladder",
 ]
 
 _HOMES = {
@@ -44,9 +48,11 @@ _HOMES = {
     "compare": "embedcache.workflows.compare:compare",
     "decide": "embedcache.workflows.decide:decide",
     "extract": "embedcache.workflows.extract:extract_source",
+    "finetune": "embedcache.workflows.finetune_keywords:finetune",
     "fit_head": "embedcache.workflows.fit:fit_head",
     "load_head": "embedcache.workflows.fit:load_head",
     "predict": "embedcache.workflows.predict:predict",
+    "run_ladder": "embedcache.workflows.run:run_ladder",
 }
 
 
