@@ -20,8 +20,8 @@ __all__ = ["count_opening", "test_rows_digest"]
 def count_opening(root: Path, fitted: Fitted) -> Fitted:
     """The fit with the number of openings of its test rows in its report.
 
-    A cross-validation has no test rows, and opens none. A few-shot curve is one opening
-    more, however many points it has: nothing is chosen by them.
+    A cross-validation has no test rows, and opens none. A head is one opening, with its
+    few-shot curve if it has one: the curve's points are no candidates, nothing is chosen by them.
 
     Args:
         root: The runs folder, which holds the ledger.
@@ -35,10 +35,10 @@ def count_opening(root: Path, fitted: Fitted) -> Fitted:
     if report.split.folds:
         return fitted
     test = fitted.rows.digest[fitted.rows.side == SIDE_TEST]
-    rows, opened_by = test_rows_digest(test), f"{report.model}, {report.backbone}"
-    number = record_opening(root, rows, opened_by)
-    if isinstance(report, FitReport) and report.shots is not None:
-        number = record_opening(root, rows, f"few-shot curve of {opened_by}")
+    has_curve = isinstance(report, FitReport) and report.shots is not None
+    curve = ", and its few-shot curve" if has_curve else ""
+    opened_by = f"{report.model}, {report.backbone}{curve}"
+    number = record_opening(root, test_rows_digest(test), opened_by)
     split = replace(report.split, test_openings=number)
     return replace(fitted, report=replace(report, split=split))
 

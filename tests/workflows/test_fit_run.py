@@ -123,14 +123,16 @@ def test_test_openings_are_counted(tmp_path: Path) -> None:
     assert other.report.split.test_openings == 1
 
 
-def test_a_few_shot_curve_is_one_opening_more(tmp_path: Path) -> None:
-    """However many points it has; the page shows it and repeats the command."""
+def test_a_head_and_its_few_shot_curve_are_one_opening(tmp_path: Path) -> None:
+    """However many points it has: the next head is the second; page and ledger name the curve."""
     split = np.where(np.arange(COUNT) < 40, 1, 3).astype(np.uint8)
     cache = _cache(tmp_path, split)
     run = fit_head(cache, model="ncm", shots=(1, 5), seeds=2, runs_dir=tmp_path / "runs")
-    assert run.report.split.test_openings == 2
+    assert run.report.split.test_openings == 1
+    second = fit_head(cache, model="ridge", runs_dir=tmp_path / "runs")
+    assert second.report.split.test_openings == 2
     (openings,) = json.loads((tmp_path / "runs" / "ledger.json").read_text())["openings"].values()
-    assert openings[1].startswith("few-shot curve of ncm")
+    assert [each.endswith("and its few-shot curve") for each in openings] == [True, False]
     page = (run.path / "report.html").read_text()
     assert "With few labels" in page
     assert "--shots 1,5 --seeds 2" in page
