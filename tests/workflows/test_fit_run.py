@@ -41,6 +41,7 @@ def _cache(folder: Path, split: np.ndarray | None = None) -> FeatureCache:
         split=np.zeros(COUNT, np.uint8) if split is None else split,
         group=np.full(COUNT, -1, np.int32),
         groups=Strings.of([]),
+        seen=None,
     )
     meta = replace(builders.meta(16), root=str(images))
     path = folder / "cache" / "pets-12345678" / "fake.h5"
