@@ -35,6 +35,7 @@ def finetune(
     seed: int = 0,
     force: bool = False,
     overwrite: bool = False,
+    cross_fit: bool = False,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
     notify: Callable[[str], None] | None = None,
@@ -66,6 +67,7 @@ def finetune(
         seed: Of the validation rows, order, augmentation and dropout.
         force: Train whatever `decide` says.
         overwrite: Train again what is finished.
+        cross_fit: Judge by three more trainings, each on the training rows that it has not seen.
         cache_dir: The cache root.
         runs_dir: Folder of runs; `EMBEDCACHE_RUNS_DIR` or `./runs` if not given.
         notify: Told what a person should know.
@@ -108,6 +110,7 @@ def finetune(
         runs_dir=runs_dir,
         force=force,
         overwrite=overwrite,
+        cross_fit=cross_fit,
         notify=notify,
         on_step=on_step,
     )

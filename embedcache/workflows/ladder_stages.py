@@ -160,5 +160,5 @@ class Stages:
         if self.escalate == "auto" and verdict != "ESCALATE":
             return f"the verdict is {verdict}"
         if self.escalate == "auto" and fitted.report is not None and fitted.report.split.folds:
-            return "there are no test rows that could prove it better"
+            return "there are no test rows to prove a gain on; finetune --cross-fit does without"
         return None
