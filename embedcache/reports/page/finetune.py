@@ -161,7 +161,7 @@ def _accuracies(record: FinetuneRecord) -> str:
 
 def _sweep(record: FinetuneRecord) -> str:
     swept = record.sweep
-    if swept is None:
+    if swept is None or not swept.points:
         return ""
     points = [(each.alpha, each.log_loss) for each in swept.points]
     rows = [

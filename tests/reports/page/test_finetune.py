@@ -123,4 +123,7 @@ def test_hostile_names_mean_nothing_to_a_browser() -> None:
 def test_a_record_without_curves_has_a_page() -> None:
     """Where nothing was judged, there is nothing to draw."""
     bare = replace(RECORD, progress=replace(RECORD.progress, losses=(), judged=()), trials=())
-    assert "Log-loss" not in shown(bare, name=None, rows=None).text
+    for sweep in (None, replace(SWEEP, points=())):
+        text = shown(replace(bare, sweep=sweep), name=None, rows=None).text
+        assert "Log-loss" not in text
+        assert "How far to go" not in text
