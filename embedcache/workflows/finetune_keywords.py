@@ -21,6 +21,8 @@ def finetune(
     cache_or_run: str | Path | FeatureCache | Run | None = None,
     *,
     unfreeze: str = "all",
+    boundary: str = "auto",
+    views: int | None = None,
     lr: float | str | None = None,
     steps: int | None = None,
     batch_size: int | None = None,
@@ -51,7 +53,10 @@ def finetune(
         cache_or_run: A cache, or its file; a run of `fit_head`, its name or its folder; by
             default the newest cache. Of a cache, the newest logistic regression is taken, or
             fitted.
-        unfreeze: Which blocks are trained: `tail` (the last third), `last-N` or `all`.
+        unfreeze: Which blocks are trained: `tail`, from cached activations; `last-N` or `all`,
+            from images.
+        boundary: Block that the tail begins at, its name or `last-N`; `auto` by budget and disk.
+        views: Cached of each image by the tail; None for the most that fit.
         lr: Peak learning rate; `auto` to choose it by short trainings; None for the recipe of
             the backbone's family, like the next two.
         steps: Of the optimiser.
@@ -89,6 +94,8 @@ def finetune(
     given = cache_or_run.path if isinstance(cache_or_run, (FeatureCache, Run)) else cache_or_run
     options = FinetuneOptions(
         unfreeze=unfreeze,
+        boundary=boundary,
+        views=views,
         lr=None if isinstance(lr, str) else lr,
         lr_auto=lr == _AUTO,
         steps=steps,
