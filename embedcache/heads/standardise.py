@@ -49,14 +49,32 @@ class Scaler:
             features: The rows.
             widths: Number of columns of each source; None for one source.
         """
-        mean, deviation, constant = _spread(Features.of(features))
-        return cls(mean, _floored(deviation, constant, widths or (len(mean),)))
+        return cls._from(_Sums.of(Features.of(features)), widths or (features.shape[1],))
 
     @classmethod
     def of(cls, features: Features) -> Scaler:
-        """The same of rows that may lie on disk, in two passes."""
-        mean, deviation, constant = _spread(features)
-        return cls(mean, _floored(deviation, constant, features.widths))
+        """The same of rows that may lie on disk, in one pass."""
+        return cls._from(_Sums.of(features), features.widths)
+
+    @classmethod
+    def without_each(cls, features: Features, folds: NDArray[np.integer]) -> list[Scaler]:
+        """For each fold, in order, that of the rows of all others, in one pass over them all.
+
+        Args:
+            features: N rows.
+            folds: (N,) fold of each row, two different ones at least.
+        """
+        numbers = np.unique(folds)
+        parts = [_Sums.of(features.take(np.flatnonzero(folds == fold))) for fold in numbers]
+        others = [parts[:at] + parts[at + 1 :] for at in range(len(parts))]
+        return [cls._from(_Sums.joined(each), features.widths) for each in others]
+
+    @classmethod
+    def _from(cls, sums: _Sums, widths: tuple[int, ...]) -> Scaler:
+        mean = sums.total / sums.n
+        variance = np.maximum(sums.squares / sums.n - mean**2, 0)
+        scale = _floored(np.sqrt(variance), sums.low == sums.high, widths)
+        return cls(sums.centre + mean, scale)
 
     def apply(self, features: NDArray[np.floating], dtype: type[Float]) -> NDArray[Float]:
         """Standardised rows, (N, D) of `dtype`."""
@@ -74,25 +92,46 @@ class Scaler:
         return raw, intercept - raw @ self.mean
 
 
-def _spread(
-    features: Features,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Mean, standard deviation and whether it is constant, of each feature, (D,) each."""
-    total, squares = np.zeros(features.dim), np.zeros(features.dim)
-    low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
-    # About a point near the mean, so that one pass loses no digits.
-    centre = (
-        features.take(np.arange(min(_CACHED, len(features)))).array().mean(axis=0, dtype=np.float64)
-    )
-    for _, block in features.blocks(_CACHED):
-        np.minimum(low, block.min(axis=0), out=low)
-        np.maximum(high, block.max(axis=0), out=high)
-        centred = block - centre
-        total += centred.sum(axis=0)
-        squares += np.einsum("nd,nd->d", centred, centred)
-    offset = total / len(features)
-    variance = np.maximum(squares / len(features) - offset**2, 0)
-    return centre + offset, np.sqrt(variance), low == high
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """What mean and scale are made from, each (D,).
+
+    Sums about a centre near the mean lose no digits in one pass.
+    """
+
+    n: int
+    centre: NDArray[np.float64]
+    total: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    low: NDArray[np.floating]
+    high: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, features: Features) -> _Sums:
+        total, squares = np.zeros(features.dim), np.zeros(features.dim)
+        low, high = np.full(features.dim, np.inf), np.full(features.dim, -np.inf)
+        first = features.take(np.arange(min(_CACHED, len(features)))).array()
+        centre: NDArray[np.float64] = first.mean(axis=0, dtype=np.float64)
+        for _, block in features.blocks(_CACHED):
+            np.minimum(low, block.min(axis=0), out=low)
+            np.maximum(high, block.max(axis=0), out=high)
+            centred = block - centre
+            total += centred.sum(axis=0)
+            squares += np.einsum("nd,nd->d", centred, centred)
+        return cls(len(features), centre, total, squares, low, high)
+
+    @classmethod
+    def joined(cls, parts: list[_Sums]) -> _Sums:
+        """Of the rows of all parts."""
+        centre = parts[0].centre
+        total, squares = np.zeros_like(centre), np.zeros_like(centre)
+        for part in parts:
+            moved = part.centre - centre
+            squares += part.squares + moved * (2 * part.total + part.n * moved)
+            total += part.total + part.n * moved
+        low = np.min([part.low for part in parts], axis=0)
+        high = np.max([part.high for part in parts], axis=0)
+        return cls(sum(part.n for part in parts), centre, total, squares, low, high)
 
 
 def _floored(

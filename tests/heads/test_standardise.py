@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from embedcache.heads.features import Features
 from embedcache.heads.standardise import FLOOR, Scaler
 
 
@@ -13,6 +14,19 @@ def test_training_rows_get_mean_zero_and_unit_scale() -> None:
     assert scaled.dtype == np.float32
     assert scaled.mean(axis=0) == pytest.approx(np.zeros(8), abs=1e-3)
     assert scaled.std(axis=0) == pytest.approx(np.ones(8), abs=1e-3)
+
+
+def test_scalers_without_each_fold_are_those_of_the_other_rows() -> None:
+    """One pass over all rows gives what one fit for each fold gives, far from zero too."""
+    rng = np.random.default_rng(0)
+    rows, folds = rng.normal(1000, 1, (300, 6)).astype(np.float32), rng.integers(3, size=300)
+    rows[:, 0] = 7
+    rows[folds == 1, 1] = 5
+    rows[folds != 1, 2] = 5
+    for fold, scaler in enumerate(Scaler.without_each(Features.of(rows), folds)):
+        alone = Scaler.fit(rows[folds != fold])
+        assert scaler.mean == pytest.approx(alone.mean, abs=1e-9)
+        assert scaler.scale == pytest.approx(alone.scale, abs=1e-9)
 
 
 def test_nearly_dead_features_have_a_floor() -> None:
