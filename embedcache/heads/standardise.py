@@ -57,17 +57,27 @@ class Scaler:
         return cls._from(_Sums.of(features), features.widths)
 
     @classmethod
-    def without_each(cls, features: Features, folds: NDArray[np.integer]) -> list[Scaler]:
-        """For each fold, in order, that of the rows of all others, in one pass over them all.
+    def without_each(
+        cls, features: Features, folds: NDArray[np.integer], numbers: NDArray[np.integer]
+    ) -> list[Scaler]:
+        """For each fold that of the rows of all others, in one pass over them all.
 
         Args:
             features: N rows.
             folds: (N,) fold of each row, two different ones at least.
+            numbers: The folds to leave out, one at a time.
         """
-        numbers = np.unique(folds)
-        parts = [_Sums.of(features.take(np.flatnonzero(folds == fold))) for fold in numbers]
-        others = [parts[:at] + parts[at + 1 :] for at in range(len(parts))]
-        return [cls._from(_Sums.joined(each), features.widths) for each in others]
+        parts = {
+            int(fold): _Sums.of(features.take(np.flatnonzero(folds == fold)))
+            for fold in np.unique(folds)
+        }
+        return [
+            cls._from(
+                _Sums.joined([part for fold, part in parts.items() if fold != number]),
+                features.widths,
+            )
+            for number in numbers
+        ]
 
     @classmethod
     def _from(cls, sums: _Sums, widths: tuple[int, ...]) -> Scaler:

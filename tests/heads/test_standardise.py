@@ -23,7 +23,8 @@ def test_scalers_without_each_fold_are_those_of_the_other_rows() -> None:
     rows[:, 0] = 7
     rows[folds == 1, 1] = 5
     rows[folds != 1, 2] = 5
-    for fold, scaler in enumerate(Scaler.without_each(Features.of(rows), folds)):
+    scalers = Scaler.without_each(Features.of(rows), folds, np.arange(2))
+    for fold, scaler in enumerate(scalers):
         alone = Scaler.fit(rows[folds != fold])
         assert scaler.mean == pytest.approx(alone.mean, abs=1e-9)
         assert scaler.scale == pytest.approx(alone.scale, abs=1e-9)

@@ -33,9 +33,12 @@ _SMALL = 1e7
 """N · D · K below which scikit-learn's time is no longer than ours: ELPV, 2,624 x 1,280 and two
 classes, is even; at 5,000 x 256 and ten classes it takes 3.6 times as long."""
 
-_GAP, _RANKING_GAP = 1e-8, 1e-5
-"""Estimated distance to the optimum, relative to the objective: of a fit that is kept, and of
-fits that rank C. The estimate may be 100 times too low."""
+_EXACT, _GAP, _RANKING_GAP = 1e-8, 1e-6, 3e-5
+"""Estimated distance to the optimum, relative to the objective: of any fit to few features, of
+a fit that is kept, and of fits that rank C. The estimate may be 30 times too low."""
+
+_FEW = 2**20
+"""N · D up to which the last digits cost nothing: a row more or less counts where there are few."""
 
 
 class Logreg(Base):
@@ -82,12 +85,11 @@ class JointFolds:
 
         self._one_each = training.is_multilabel
         self._fits = FoldedFits(training.features, _targets(training), folds, training.weights)
+        self._gap = _gap(training.features, _RANKING_GAP)
 
     def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # the solver bounds the gap to the optimum instead
         """Logits of every row."""
-        found = self._fits.at(
-            setting["C"], tolerance=_RANKING_GAP, max_passes=_MAX_RANKING_ITERATIONS
-        )
+        found = self._fits.at(setting["C"], tolerance=self._gap, max_passes=_MAX_RANKING_ITERATIONS)
         logits = found.logits if self._one_each else _both(found.logits.T).T
         return Scored(logits, found.converged, found.passes)
 
@@ -136,7 +138,7 @@ def _large_fit(training: Training, c: float) -> Fit:
         np.ones(len(training.labels)) if training.weights is None else training.weights,
         c,
         scaler=Scaler.of(training.features),
-        tolerance=_GAP,
+        tolerance=_gap(training.features, _GAP),
     )
     weights, intercept = fit.weights, fit.intercept
     if not training.is_multilabel:
@@ -158,6 +160,10 @@ def _both(second: NDArray[Float]) -> NDArray[Float]:
         return second
     halves: NDArray[Float] = np.concatenate([-second, second]) * second.dtype.type(0.5)
     return halves
+
+
+def _gap(features: Features, usual: float) -> float:
+    return _EXACT if len(features) * features.dim <= _FEW else usual
 
 
 def _is_small(features: Features, k: int) -> bool:

@@ -19,7 +19,7 @@ from embedcache.heads.solver.minimise import Minimiser, minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.preconditioner import Gram
-from embedcache.heads.solver.rows import Rows, fits_in_memory
+from embedcache.heads.solver.rows import Rows
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
@@ -142,19 +142,18 @@ def _solve(
     small = features.table.dtype == np.float64 and size <= _SMALL
     dtype = torch.float64 if small else torch.float32
     common = Scaler.of(features) if scaler is None else scaler
-    rows = Rows(features, common, workers, dtype, in_memory=fits_in_memory(size))
+    rows = Rows(features, common, workers, dtype)
     if scaler is None:
         # The penalty is on the caller's weights; their mean is left to the intercept.
         mean = rows.mean if intercept else np.zeros(rows.d)
         scaler = Scaler(mean, np.ones(rows.d))
     objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
-    gram = Gram.of(objective)
+    every = torch.arange(len(objective))
+    begin = objective.start() if start is None else _warm(objective, start, scaler)
+    gram = Gram.of(objective, begin)
     fits = []
-    together = max(1, COLUMNS // objective.targets.k)
-    for chunk in torch.split(torch.arange(len(objective)), together):
-        part = objective.subset(chunk)
-        begin = part.start() if start is None else _warm(part, chunk, start, scaler)
-        run = minimise(part, begin, gram, tolerance, max_passes)
+    for part in torch.split(every, max(1, COLUMNS // objective.targets.k)):
+        run = minimise(objective.subset(part), begin[part], gram, tolerance, max_passes)
         fits.append(_result(run, run.converged(tolerance), scaler))
     return Fit(
         np.concatenate([fit.weights for fit in fits]),
@@ -205,10 +204,10 @@ def scaler_sides(rows: Rows, scalers: list[Scaler]) -> tuple[torch.Tensor, torch
     return torch.from_numpy(shift).to(rows.device), torch.from_numpy(stretch).to(rows.device)
 
 
-def _warm(objective: Objective, chunk: torch.Tensor, start: Start, scaler: Scaler) -> torch.Tensor:
+def _warm(objective: Objective, start: Start, scaler: Scaler) -> torch.Tensor:
     weights, bias = start
     both = np.concatenate([weights * scaler.scale, (bias + weights @ scaler.mean)[:, None]], 1)
-    parameters = torch.from_numpy(both).view(-1, objective.targets.k, both.shape[1])[chunk]
+    parameters = torch.from_numpy(both).view(-1, objective.targets.k, both.shape[1])
     return parameters.to(objective.rows.device, objective.dtype)
 
 

@@ -19,7 +19,7 @@ from embedcache.heads.solver.minimise import minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.preconditioner import Gram
-from embedcache.heads.solver.rows import Rows, fits_in_memory
+from embedcache.heads.solver.rows import Rows
 from embedcache.heads.standardise import Scaler
 
 __all__ = ["FoldedFits", "OutOfFold"]
@@ -89,9 +89,9 @@ def _groups(
     """One group of all folds, or one of each where it has fewer training rows than dimensions."""
     n, d = len(features), features.dim
     numbers, sizes = np.unique(folds[folds != NEVER], return_counts=True)
-    scalers = [Scaler.of(features.take(np.flatnonzero(folds != fold))) for fold in numbers]
+    scalers = Scaler.without_each(features, folds, numbers)
     if n - int(sizes.min()) >= d:
-        rows = Rows(features, Scaler.of(features), workers, in_memory=fits_in_memory(n * d))
+        rows = Rows(features, Scaler.of(features), workers)
         return [_Group(rows, make_targets, folds, numbers, weight, scalers)]
     groups, raw = [], features.array()
     for fold, scaler in zip(numbers, scalers, strict=True):
@@ -142,14 +142,20 @@ class _Group:
             dtype=self._rows.dtype,
         )
         if self._gram is None:
-            self._gram = Gram.of(objective)
+            self._gram = Gram.of(objective, self._parameters)
         converged, passes = True, 0
         # The history of a part is gone before the next begins: of all it would be as large as
         # the features where there are many classes.
         for part in torch.split(torch.arange(count), max(1, COLUMNS // self._targets.k)):
             run = minimise(
-                objective.subset(part), self._parameters[part], self._gram, tolerance, max_passes
+                objective.subset(part),
+                self._parameters[part],
+                self._gram,
+                tolerance,
+                max_passes,
+                rough=True,
             )
+            self._gram = run.gram
             self._parameters[part] = run.state.parameters.to(self._rows.dtype)
             converged &= bool(run.converged(tolerance).all())
             passes += run.state.passes * len(part)

@@ -12,10 +12,12 @@ from embedcache.heads.solver.preconditioner import Gram, Kronecker
 
 __all__ = ["Minimiser", "minimise"]
 
-_HALF, _HALF_PASSES = 3e-3, 25  # tolerance and most passes of bfloat16 products
+_HALF, _SINGLE = 1e-5, 1e-7
+"""Tolerances that bfloat16 and float32 are asked for: below them rounding may keep a gap from
+closing."""
 
-_SINGLE = 1e-6
-"""Tolerance that float32 is asked for: below it rounding may keep a gap from closing."""
+_PATIENCE = 10
+"""Passes within which an objective must fall by the tolerance, or it stands still."""
 
 
 def minimise(
@@ -24,6 +26,8 @@ def minimise(
     gram: Gram,
     tolerance: float,
     max_passes: int,
+    *,
+    rough: bool = False,
 ) -> Minimiser:
     """Minimise in bfloat16 products where they are fast, in float32, then in float64 if need be.
 
@@ -33,15 +37,19 @@ def minimise(
         gram: Of the rows.
         tolerance: Largest estimated gap to the optimum, relative to the objective.
         max_passes: Over the rows, in any precision.
+        rough: Whether bfloat16 may have the last word.
     """
     double = objective.dtype == torch.float64
-    half = not double and _has_fast_half(objective.rows.device)
+    half = objective.rows.half
     run = Minimiser(Lbfgs(replace(objective, half=half), start), gram)
     if half:
-        run.run(min(_HALF_PASSES, max_passes), _HALF)
+        run.run(max_passes, max(tolerance, _HALF), until_still=True)
+        if rough and tolerance >= _HALF:
+            return run
         run.to(torch.float32)
     if not double:
-        run.run(max(1, max_passes - run.state.passes), max(tolerance, _SINGLE))
+        single = max(tolerance, _SINGLE)
+        run.run(max(1, max_passes - run.state.passes), single, until_still=tolerance < _SINGLE)
         if tolerance < _SINGLE:
             run.to(torch.float64)
     run.run(max(1, max_passes - run.state.passes), tolerance)
@@ -52,28 +60,45 @@ class Minimiser:
     """A minimisation that can be continued.
 
     The preconditioner is renewed at passes 1, 2, 3, 5, 9, 17 … : with a frozen one, ELPV at C = 1
-    needed 372 passes instead of 153 to 1e-4 of the optimum.
+    needed 372 passes instead of 153 to 1e-4 of the optimum. Its Gram matrix is renewed once,
+    after as many passes as that costs, unless the features are small: with 15 rows the new one
+    was nearly singular, and the last digits were not found.
 
     Args:
         state: Where to start.
         gram: Of the rows.
+
+    Attributes:
+        gram: The last one.
     """
 
     def __init__(self, state: Lbfgs, gram: Gram) -> None:
-        self.state, self._gram = state, gram
+        self.state, self.gram = state, gram
         self._iteration, self._renew = 0, 0
+        self._price = Gram.price(state.objective)
         self._precondition: Kronecker | None = None
 
-    def run(self, passes: int, tolerance: float) -> torch.Tensor:
+    def run(self, passes: int, tolerance: float, *, until_still: bool = False) -> None:
         """At most so many passes; ends once every gap is ≤ tolerance · value.
 
-        Returns:
-            (P,) whether each problem's is.
+        Args:
+            passes: Over the rows.
+            tolerance: Relative to the objective.
+            until_still: End as well where rounding hides any further decrease.
         """
-        for _ in range(passes):
+        before = torch.full_like(self.state.value, torch.inf)
+        for count in range(passes):
+            if until_still and count % _PATIENCE == 0:
+                value = self.state.value
+                if bool((before - value <= tolerance * value).all()):
+                    break
+                before = value
+            if self._iteration == self._price and not self.state.objective.rows.small:
+                self.gram = Gram.of(self.state.objective, self.state.parameters)
+                self._precondition = None
             if self._precondition is None or self._iteration >= self._renew:
                 self._precondition = Kronecker(
-                    self.state.objective, self._gram, self.state.parameters
+                    self.state.objective, self.gram, self.state.parameters
                 )
                 self._renew = max(1, 2 * self._iteration)
             self.state.aim(self._precondition)
@@ -81,23 +106,12 @@ class Minimiser:
                 break
             self.state.iterate(self._precondition)
             self._iteration += 1
-        return self.converged(tolerance)
 
     def converged(self, tolerance: float) -> torch.Tensor:
         """(P,) whether the estimated gap is ≤ tolerance · value."""
         return self.state.gap <= tolerance * self.state.value
 
-    def keep(self, which: torch.Tensor) -> None:
-        """Go on with the problems of these indices only."""
-        self.state.keep(which)
-        self._precondition = None
-
     def to(self, dtype: torch.dtype) -> None:
         """Go on in another precision, from the same point."""
         self.state.to(dtype)
         self._precondition = None
-
-
-def _has_fast_half(device: torch.device) -> bool:
-    """Whether bfloat16 products take a quarter of float32's time, as with AVX-512 BF16."""
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))

@@ -36,25 +36,6 @@ class Targets:
         """Whether a row has exactly one class out of three or more."""
         return self.k > 1
 
-    @property
-    def is_binary(self) -> bool:
-        """Whether a row has exactly one class out of two."""
-        return self.k == 1 and self.labels == 1
-
-    def classes(self) -> torch.Tensor:
-        """(N,) the class of each row, the likeliest one of a soft label."""
-        if self.codes is not None:
-            return self.codes[0]
-        assert self.shares is not None
-        return self.shares.argmax(0) if self.is_softmax else (self.shares[0] > 0.5).long()
-
-    def wrong(self, logits: torch.Tensor, rows: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """(P, n) whether the answer by logits (P, K, n) to rows (n,) is not the target."""
-        if self.is_softmax:
-            return logits.argmax(1) != self.classes()[rows]
-        assert self.shares is not None
-        return (logits[:, 0] > 0) != (self.shares[:, rows][label] > 0.5)
-
     @classmethod
     def from_codes(
         cls, codes: NDArray[np.integer], k: int, device: torch.device, dtype: torch.dtype
