@@ -7,7 +7,7 @@ K the number of classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from embedcache.heads.features import Features
 from embedcache.heads.forms.form import Form
 from embedcache.heads.ladder import Ladder, Setting
 
-__all__ = ["Fit", "Fold", "Model", "Scored", "Training"]
+__all__ = ["Fit", "Fold", "Glancing", "Model", "Scored", "Training"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,15 @@ class Fold(Protocol):
             tolerance: Largest component of the gradient of the mean loss that ranks
                 settings as convergence would.
         """
+        ...
+
+
+@runtime_checkable
+class Glancing(Protocol):
+    """A fold that can tell a hopeless setting from a fair one long before it has converged."""
+
+    def glance(self, setting: Setting) -> Scored:
+        """Scores after a few passes, from which `score` goes on."""
         ...
 
 

@@ -6,7 +6,7 @@ n is the number of rows, D the embedding dimension, K the number of classes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from embedcache.evaluation.units import paired_difference
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.ladder import Ladder, Setting, described
 from embedcache.heads.logreg import softmax
-from embedcache.heads.model import Fold, Model, Training
+from embedcache.heads.model import Fold, Glancing, Model, Scored, Training
 from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["HOPELESS", "METRICS", "SOLVED", "Progress", "Selected", "given_ladder", "select"]
@@ -164,7 +164,8 @@ class _Search:
         at = ladder.first
         while at <= ladder.top or (at <= top and self._best_of(number) == at - ladder.stride):
             if self._possible(ladder, at, smallest):
-                self._try(number, ladder, at)
+                # Only on the way up: from above a fit begins with what it must unlearn.
+                self._try(number, ladder, at, glance=True)
                 if ladder.stops and self._solved_or_worse(number, at):
                     self.stopped_early = True
                     break
@@ -206,13 +207,27 @@ class _Search:
         keys = [key for key in self.tried if key[0] == number]
         return min(keys, key=lambda key: (self.tried[key].losses.mean(), key), default=(0, -1))[1]
 
-    def _try(self, number: int, ladder: Ladder, at: int) -> None:
-        """Fit all folds at a setting and keep the loss of every out-of-fold row."""
+    def _try(self, number: int, ladder: Ladder, at: int, *, glance: bool = False) -> None:
+        """Fit all folds at a setting and keep the loss of every out-of-fold row.
+
+        With a glance, a setting that is hopeless after a few passes is not fitted to the end.
+        """
         setting = ladder.setting(at)
         if self.progress:
             self.progress(f"choosing {self.model.name}: {described(setting)}")
-        tolerance = _TOLERANCE * self.log_loss / self.k
-        made = self.scorer.score(setting, tolerance)
+        spent = 0
+        if glance and self.tried and isinstance(self.scorer, Glancing):
+            glanced = self.scorer.glance(setting)
+            self.tried[number, at] = self._judged(setting, glanced)
+            if glanced.converged or self._hopeless((number, at)):
+                return
+            spent = glanced.iterations
+        made = self.scorer.score(setting, _TOLERANCE * self.log_loss / self.k)
+        made = replace(made, iterations=made.iterations + spent)
+        self.tried[number, at] = self._judged(setting, made)
+
+    def _judged(self, setting: Setting, made: Scored) -> _Tried:
+        """The losses of the rows."""
         scores = made.scores[self.held_out].astype(np.float64)
         if not self.model.calibrated:
             setting["temperature"] = fit_temperature(scores, self.labels, self.weights)
@@ -221,18 +236,16 @@ class _Search:
         wrong = probabilities.argmax(axis=1) != self.labels
         losses = _row_losses(self.metric, self.labels, self.weights, probabilities, wrong)
         self.log_loss = min(self.log_loss, float(row_log_loss(self.labels, probabilities).mean()))
-        self.tried[number, at] = _Tried(
-            setting,
-            losses,
-            1 - float(wrong.mean()),
-            made.converged,
-            made.iterations,
-        )
+        accuracy = 1 - float(wrong.mean())
+        return _Tried(setting, losses, accuracy, made.converged, made.iterations)
 
     def _solved_or_worse(self, number: int, at: int) -> bool:
-        mean, error = self._difference((number, at))
         solved = float(self.tried[number, at].losses.mean()) < SOLVED
-        return solved or mean > HOPELESS * error > 0
+        return solved or self._hopeless((number, at))
+
+    def _hopeless(self, key: tuple[int, int]) -> bool:
+        mean, error = self._difference(key)
+        return mean > HOPELESS * error > 0
 
     def _difference(self, key: tuple[int, int]) -> tuple[float, float]:
         """Mean and standard error of the loss of a setting minus that of the best."""

