@@ -1,21 +1,23 @@
 """Measure the softmax regression solver against scikit-learn: speed, held-out loss, memory.
 
     python benchmarks/heads.py                          a small table, a minute or two
-    python benchmarks/heads.py --data 50000x768x100 --folds-timed 1 --cs-timed 4
-    python benchmarks/heads.py --cache cache/elpv-…/….h5
-    python benchmarks/heads.py memory profile --data 50000x768x1000
+    python benchmarks/heads.py --data 50000x768x100 --folds-timed 1 --grid 1e-5 1e-3 0.1
+    python benchmarks/heads.py --cache cache/elpv-…/….h5 --cells cells.jsonl
+    python benchmarks/heads.py --data 50000x768x1000 --parts memory pass
 
 Both sides get the same folds, grid, standardisation (with its floor) and float32
-features, in one session, and are quoted as a ratio: absolute figures belong to
-the machine. scikit-learn gets as many threads as make it fastest. Processor time is given
-beside wall time, for machines that are busy with something else. Where it is
-timed on some folds and C only, its time is scaled up by their number and the
-table says so.
+features, and one thread, so that processor time and wall time are the same work: ratios
+are quoted, for absolute figures belong to the machine. scikit-learn's own loops are on a
+wider grid than our climb, which leaves out a C that is hopeless: that is part of the
+comparison. Where scikit-learn is timed on some folds and C only, its time is scaled up by
+their number and the table says so. `--cells FILE` keeps each measurement, so that a run
+that was cut short goes on where it stopped.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import resource
 import subprocess
 import sys
@@ -24,6 +26,8 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,12 +36,11 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from threadpoolctl import threadpool_limits
 
 from embedcache.evaluation.folds import stratified_folds
-from embedcache.heads.choice_records import SelectionRecord
 from embedcache.heads.features import Features
 from embedcache.heads.model import Training
 from embedcache.heads.models.logreg import Logreg
-from embedcache.heads.selection import select
-from embedcache.heads.solver.fit import fit_at
+from embedcache.heads.selection import Selected, select
+from embedcache.heads.solver.fit import Fit, fit_at
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
@@ -46,36 +49,42 @@ GRID = [float(f"{10 ** (i / 2):.3g}") for i in range(-10, 3)]
 MAX_ITERATIONS = 1000
 
 
-@dataclass(frozen=True)
-class Time:
-    """Seconds by the clock, and of all threads together."""
-
-    wall: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:.2f} s ({self.cpu:.2f} of CPU)"
-
-    def __add__(self, other: Time) -> Time:
-        return Time(self.wall + other.wall, self.cpu + other.cpu)
-
-    def __mul__(self, factor: float) -> Time:
-        return Time(self.wall * factor, self.cpu * factor)
-
-    def ratio(self, other: Time) -> str:
-        """How many times longer this is."""
-        return f"{self.wall / other.wall:.1f} × (CPU {self.cpu / other.cpu:.1f} ×)"
+Cell = dict[str, Any]
+"""What one measurement found: JSON, with `wall` and `cpu` seconds."""
 
 
-class Clock:
-    """Time since it was made."""
+class Cells:
+    """Measurements by name, in a file with one on each line, or in memory alone."""
 
-    def __init__(self) -> None:
-        self._start = time.perf_counter(), time.process_time()
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, Cell] = {}
+        if path and path.exists():
+            for line in path.read_text().splitlines():
+                self._known.update(json.loads(line))
 
-    def read(self) -> Time:
-        """How long ago that was."""
-        return Time(time.perf_counter() - self._start[0], time.process_time() - self._start[1])
+    def get(self, name: str, measure: Callable[[], Cell]) -> Cell:
+        """What is known by this name, or what is measured now."""
+        if name not in self._known:
+            found = self._known[name] = measure()
+            print(f"  {name}: {found['cpu']:.2f} s of CPU", flush=True)
+            if self._path:
+                with self._path.open("a") as file:
+                    file.write(json.dumps({name: found}) + "\n")
+        return self._known[name]
+
+
+def timed(work: Callable[[], Any]) -> tuple[Any, Cell]:
+    """What it returns, and how long that took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work()
+    return found, {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+
+
+def ratio(theirs: Cell, ours: Cell, factor: float = 1.0) -> str:
+    """How many times longer theirs takes."""
+    cpu, wall = (factor * theirs[clock] / ours[clock] for clock in ("cpu", "wall"))
+    return f"{cpu:.1f} × ({wall:.1f} ×)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +106,10 @@ class Data:
 
 
 def synthetic(shape: str) -> Data:
-    """N×D×K: class means and noise with the decaying spectrum of network features."""
+    """N×D×K: class means and noise with the decaying spectrum of network features.
+
+    One label in twenty is wrong, so that the best C is not beyond every bound.
+    """
     n, d, k = (int(side) for side in shape.split("x"))
     rng = np.random.default_rng(0)
     spectrum = (1 + np.arange(d)) ** -0.5
@@ -107,8 +119,10 @@ def synthetic(shape: str) -> Data:
     features = np.empty((n, d), np.float32)
     for at in range(0, n, 1024):
         block = slice(at, min(at + 1024, n))
-        noise = rng.normal(size=(block.stop - at, d)) * spectrum * 4
+        noise = rng.normal(size=(block.stop - at, d)) * spectrum * 6
         features[block] = (means[labels[block]] + noise) @ rotation
+    wrong = rng.random(n) < 0.05
+    labels[wrong] = rng.integers(k, size=int(wrong.sum()))
     return Data(f"synthetic {shape}", features, labels)
 
 
@@ -121,17 +135,6 @@ def cached(path: str) -> Data:
         features = np.asarray(cache.X[labelled], np.float32)
         labels = np.unique(cache.y[labelled], return_inverse=True)[1]
     return Data(f"{path.rsplit('/', 2)[-2]} {features.shape}", features, labels)
-
-
-def ours(data: Data, folds: np.ndarray) -> tuple[Time, Time, SelectionRecord, np.ndarray]:
-    """Time of the selection and of the refit, the choice, and the losses of the best C."""
-    training = Training(Features.of(data.features), data.labels, 0)
-    alone = np.full(len(data.labels), -1, np.int32)
-    model, clock = Logreg(), Clock()
-    selected = select(model, training, alone, folds)
-    time, clock = clock.read(), Clock()
-    model.fit(training, selected.record.setting)
-    return time, clock.read(), selected.record, selected.losses
 
 
 def objective(data: Data, scaler: Scaler, c: float, weights: np.ndarray, bias: np.ndarray) -> float:
@@ -148,55 +151,32 @@ def objective(data: Data, scaler: Scaler, c: float, weights: np.ndarray, bias: n
     return c * total + 0.5 * float(np.square(weights * scaler.scale).sum())
 
 
-def compare_one_fit(data: Data, c: float) -> int:
-    """One fit at one C to the same objective; returns scikit-learn's best threads."""
-    clock = Clock()
-    scaler = Scaler.fit(data.features)
-    ones = np.ones(len(data.labels))
-    fit = fit_at(Features.of(data.features), data.targets(), ones, c, scaler=scaler, tolerance=3e-5)
-    our_time = clock.read()
-    target = objective(data, scaler, c, fit.weights, fit.intercept)
-    best, best_threads, gap = Time(np.inf, np.inf), 1, np.inf
-    for threads in sorted({1, torch.get_num_threads()}):
-        # The loosest tolerance that comes as close is the fair one.
-        for tolerance in (1e-3, 1e-4, 1e-5, 1e-6):
-            model = LogisticRegression(C=c, tol=tolerance, max_iter=MAX_ITERATIONS)
-            clock = Clock()
-            with threadpool_limits(threads):
-                model.fit(scaler.apply(data.features, np.float32), data.labels)
-            seconds = clock.read()
-            raw = scaler.fold(model.coef_.astype(np.float64), model.intercept_.astype(np.float64))
-            reached = objective(data, scaler, c, *raw) / target - 1
-            if reached <= 1e-4:
-                if seconds.wall < best.wall:
-                    best, best_threads, gap = seconds, threads, reached
-                break
-    print(
-        f"{data.name:32} one fit C={c:g}: ours {our_time}, {fit.passes} passes; scikit-learn "
-        f"{best} on {best_threads} threads; ratio {best.ratio(our_time)}; "
-        f"objective theirs/ours − 1 = {gap:.1e}",
-        flush=True,
-    )
-    return best_threads
+def alone(data: Data) -> np.ndarray:
+    """No row is in a group."""
+    return np.full(len(data.labels), -1, np.int32)
 
 
-def compare_selection(data: Data, threads: int, folds_timed: int, cs_timed: int) -> None:
-    """The whole selection and refit."""
-    alone = np.full(len(data.labels), -1, np.int32)
-    folds = stratified_folds(data.labels, alone, FOLDS, 0)
-    selected, refitted, record, losses = ours(data, folds)
-    chosen = record.setting["C"]
-    tried = len(record.scores)
-    # Evenly over the grid, so that cheap and dear C are both in.
-    grid = [GRID[i] for i in np.unique(np.linspace(0, len(GRID) - 1, cs_timed).astype(int))]
-    if cs_timed < len(GRID) and chosen not in grid:
-        grid = sorted([*grid, chosen])
-    theirs, their_losses, our_losses = Time(0, 0), [], []
-    for fold in range(folds_timed):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        clock = Clock()
+def our_selection(data: Data, folds: np.ndarray) -> Cell:
+    """Choice and refit."""
+    training = Training(Features.of(data.features), data.labels, 0)
+
+    def work() -> Selected:
+        selected = select(Logreg(), training, alone(data), folds)
+        Logreg().fit(training, selected.record.setting)
+        return selected
+
+    selected, times = timed(work)
+    losses = [float(selected.losses[folds == fold].mean()) for fold in range(FOLDS)]
+    return {"c": selected.record.setting["C"], "losses": losses, **times}
+
+
+def their_fold(data: Data, folds: np.ndarray, fold: int, grid: list[float]) -> Cell:
+    """All C of the grid on one fold."""
+    train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+    def work() -> LogisticRegressionCV:
         features = Scaler.fit(data.features[train]).apply(data.features, np.float32)
-        model = LogisticRegressionCV(
+        return LogisticRegressionCV(
             Cs=grid,
             cv=[(train, test)],
             scoring="neg_log_loss",
@@ -204,85 +184,132 @@ def compare_selection(data: Data, threads: int, folds_timed: int, cs_timed: int)
             l1_ratios=(0,),
             max_iter=MAX_ITERATIONS,
             use_legacy_attributes=False,
-        )
-        with threadpool_limits(threads):
-            model.fit(features, data.labels)
-        theirs += clock.read()
-        their_losses.append(-np.ravel(model.scores_))
-        our_losses.append(losses[test].mean())
-    theirs *= FOLDS / folds_timed * len(GRID) / len(grid)
-    mean = np.mean(their_losses, axis=0)
-    c = grid[int(mean.argmin())]
-    clock = Clock()
-    with threadpool_limits(threads):
-        features = Scaler.fit(data.features).apply(data.features, np.float32)
-        LogisticRegression(C=c, max_iter=MAX_ITERATIONS).fit(features, data.labels)
-    their_refit = clock.read()
-    ratio = (theirs + their_refit).ratio(selected + refitted)
-    scaled = (
-        ""
-        if (folds_timed, len(grid)) == (FOLDS, len(GRID))
-        else f", scaled from {folds_timed} of {FOLDS} folds and {len(grid)} of {len(GRID)} C"
-    )
+        ).fit(features, data.labels)
+
+    model, times = timed(work)
+    return {"losses": [float(-score) for score in np.ravel(model.scores_)], **times}
+
+
+def their_fit(data: Data, c: float, tolerance: float) -> Cell:
+    """One fit, standardisation included."""
+
+    def work() -> tuple[Scaler, LogisticRegression]:
+        scaler = Scaler.fit(data.features)
+        model = LogisticRegression(C=c, tol=tolerance, max_iter=MAX_ITERATIONS)
+        return scaler, model.fit(scaler.apply(data.features, np.float32), data.labels)
+
+    (scaler, model), times = timed(work)
+    raw = scaler.fold(model.coef_.astype(np.float64), model.intercept_.astype(np.float64))
+    found = {"objective": objective(data, scaler, c, *raw), "passes": int(model.n_iter_.max())}
+    return {**found, **times}
+
+
+def our_fit(data: Data, c: float) -> Cell:
+    """The same by us."""
+    features, ones = Features.of(data.features), np.ones(len(data.labels))
+
+    def work() -> tuple[Scaler, Fit]:
+        scaler = Scaler.of(features)
+        return scaler, fit_at(features, data.targets(), ones, c, scaler=scaler, tolerance=3e-5)
+
+    (scaler, fit), times = timed(work)
+    found = {"objective": objective(data, scaler, c, fit.weights, fit.intercept)}
+    return {**found, "passes": fit.passes, **times}
+
+
+def compare_one_fit(data: Data, c: float, cells: Cells) -> None:
+    """One fit at one C to the same objective: scikit-learn's loosest tolerance that gets there."""
+    ours = cells.get(f"{data.name}: ours, fit at C = {c:g}", lambda: our_fit(data, c))
+    for tolerance in (1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6):
+        name = f"{data.name}: scikit-learn, fit at C = {c:g}, tol = {tolerance:g}"
+        theirs = cells.get(name, partial(their_fit, data, c, tolerance))
+        gap = theirs["objective"] / ours["objective"] - 1
+        if gap <= 1e-4:
+            break
     print(
-        f"{data.name:32} selection: ours {selected} + refit {refitted}, C = "
-        f"{chosen:g}, held-out {np.mean(our_losses):.5f}; scikit-learn "
-        f"{theirs} + {their_refit}{scaled}, C = {c:g}, held-out "
-        f"{mean.min():.5f}; ratio {ratio}; {tried} C tried",
+        f"| {data.name} | fit at C = {c:g} | {ours['cpu']:.2f} s | {theirs['cpu']:.2f} s | "
+        f"{ratio(theirs, ours)} | {ours['passes']} and {theirs['passes']} passes, "
+        f"objective theirs/ours − 1 = {gap:.0e} |",
         flush=True,
     )
 
 
-def profile(data: Data, c: float) -> None:
-    """Where the time of one fit goes, on one thread; and a pass against reading X once."""
+def compare_selection(data: Data, cells: Cells, folds_timed: int, grid: list[float]) -> None:
+    """The whole selection and refit."""
+    folds = stratified_folds(data.labels, alone(data), FOLDS, 0)
+    ours = cells.get(f"{data.name}: ours, selection", lambda: our_selection(data, folds))
+    theirs, losses = {"cpu": 0.0, "wall": 0.0}, []
+    named = " ".join(f"{c:g}" for c in grid)
+    for fold in range(folds_timed):
+        name = f"{data.name}: scikit-learn, fold {fold}, C = {named}"
+        cell = cells.get(name, partial(their_fold, data, folds, fold, grid))
+        losses.append(cell["losses"])
+        for clock in theirs:
+            theirs[clock] += cell[clock]
+    mean = np.mean(losses, axis=0)
+    c = grid[int(mean.argmin())]
+    name = f"{data.name}: scikit-learn, fit at C = {c:g}, tol = 0.0001"
+    refit = cells.get(name, partial(their_fit, data, c, 1e-4))
+    factor = FOLDS / folds_timed * len(GRID) / len(grid)
+    whole = {clock: factor * theirs[clock] + refit[clock] for clock in theirs}
+    scaled = (
+        ""
+        if factor == 1
+        else f"; theirs scaled from {folds_timed} of {FOLDS} folds and {len(grid)} of {len(GRID)} C"
+    )
+    held_out = np.mean(ours["losses"][:folds_timed])
+    print(
+        f"| {data.name} | selection | {ours['cpu']:.1f} s | {whole['cpu']:.1f} s | "
+        f"{ratio(whole, ours)} | held-out log-loss {held_out:.4f} at C = {ours['c']:g}, theirs "
+        f"{mean.min():.4f} at C = {c:g}{scaled} |",
+        flush=True,
+    )
+
+
+def one_pass(data: Data, c: float) -> None:
+    """Where the time of a fit goes, and a pass against its products and reading the features."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as torch_profile
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch_profile(activities=[ProfilerActivity.CPU]) as recorded:
-            fit = fit_at(
-                Features.of(data.features),
-                data.targets(),
-                np.ones(len(data.labels)),
-                c,
-                scaler=Scaler.fit(data.features),
-                tolerance=1e-4,
-                max_passes=20,
-            )
-    finally:
-        torch.set_num_threads(before)
+    scaler, ones = Scaler.fit(data.features), np.ones(len(data.labels))
+    with torch_profile(activities=[ProfilerActivity.CPU]) as recorded:
+        fit = fit_at(
+            Features.of(data.features), data.targets(), ones, c, scaler=scaler, tolerance=3e-5
+        )
     events = sorted(recorded.key_averages(), key=lambda e: -e.self_cpu_time_total)
     total = sum(event.self_cpu_time_total for event in events)
     shares = ", ".join(
         f"{event.key.removeprefix('aten::')} {event.self_cpu_time_total / total:.0%}"
-        for event in events[:10]
+        for event in events[:8]
     )
-    held = torch.from_numpy(data.features)
-    started = time.perf_counter()
-    held.sum()
-    read = time.perf_counter() - started
-    print(f"{data.name:32} profile over {fit.passes} passes, {total / 1e6:.1f} s: {shares}")
-    print(f"{data.name:32} per pass {total / 1e6 / fit.passes:.3f} s; reading X {read:.3f} s")
+    held, spare = torch.from_numpy(data.features), []
+    for _ in range(3):
+        started = time.process_time()
+        held.sum()
+        spare.append(time.process_time() - started)
+    print(
+        f"| {data.name} | pass | {total / 1e6 / fit.passes:.3f} s of {fit.passes}, all work of "
+        f"the fit shared out | reading the float32 features {min(spare):.3f} s | | {shares} |",
+        flush=True,
+    )
 
 
 def memory(shape: str) -> None:
     """Peak of a child process that selects and refits, above what it had before the data."""
     done = subprocess.run(
-        [sys.executable, __file__, "memory-child", "--data", shape],
+        [sys.executable, __file__, "--parts", "memory-child", "--data", shape],
         stdout=subprocess.PIPE,
         check=True,
         text=True,
     )
-    print(f"synthetic {shape:22} {done.stdout.strip()}", flush=True)
+    print(f"| synthetic {shape} | memory | | | | {done.stdout.strip()} |", flush=True)
 
 
 def memory_child(shape: str) -> None:
     """In the child: the peak as a multiple of the float32 features, which are part of it."""
     n, d, _ = (int(side) for side in shape.split("x"))
     warm = synthetic("600x16x4")
-    ours(warm, np.arange(600) % FOLDS)
+    our_selection(warm, np.arange(600) % FOLDS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     data = synthetic(shape)
     fit_at(
@@ -298,7 +325,7 @@ def memory_child(shape: str) -> None:
     select(
         Logreg(),
         training,
-        np.full(n, -1, np.int32),
+        alone(data),
         np.arange(n) % FOLDS,
         values=(1e-4, 1e-3),
     )
@@ -311,37 +338,47 @@ def memory_child(shape: str) -> None:
 
 
 def main() -> None:
-    """Parse the command line and print the tables."""
+    """Parse the command line and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="*", default=["fit", "selection"])
-    parser.add_argument("--data", nargs="+", default=["2000x128x5", "5000x256x10"])
+    parser.add_argument(
+        "--parts",
+        nargs="+",
+        default=["fit", "selection"],
+        choices=["fit", "selection", "memory", "pass", "memory-child"],
+    )
+    parser.add_argument("--data", nargs="+", default=[], metavar="NxDxK")
     parser.add_argument("--cache", nargs="+", default=[], metavar="FILE")
-    parser.add_argument("--c", type=float, nargs="+", default=[0.01])
-    parser.add_argument("--folds-timed", type=int, default=FOLDS)
-    parser.add_argument("--cs-timed", type=int, default=len(GRID))
+    parser.add_argument("--c", type=float, nargs="+", default=[0.01], help="of one fit")
+    parser.add_argument("--grid", type=float, nargs="+", default=GRID, help="of scikit-learn")
+    parser.add_argument("--folds-timed", type=int, default=FOLDS, help="of scikit-learn")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--cells", type=Path, metavar="FILE")
     arguments = parser.parse_args()
+    if not arguments.data and not arguments.cache:
+        arguments.data = ["2000x128x5", "5000x256x10"]
     warnings.simplefilter("ignore", ConvergenceWarning)
-    if "memory-child" in arguments.what:
+    torch.set_num_threads(arguments.threads)
+    if "memory-child" in arguments.parts:
         memory_child(arguments.data[0])
         return
-    if "memory" in arguments.what:
+    cells = Cells(arguments.cells)
+    makers = [partial(cached, path) for path in arguments.cache]
+    makers += [partial(synthetic, shape) for shape in arguments.data]
+    print("| data | what | ours, CPU | scikit-learn, CPU | CPU ratio (wall) | notes |")
+    print("| --- | --- | --- | --- | --- | --- |", flush=True)
+    with threadpool_limits(arguments.threads):
+        for make in makers if set(arguments.parts) - {"memory"} else []:
+            data = make()
+            if "fit" in arguments.parts:
+                for c in arguments.c:
+                    compare_one_fit(data, c, cells)
+            if "selection" in arguments.parts:
+                compare_selection(data, cells, arguments.folds_timed, arguments.grid)
+            if "pass" in arguments.parts:
+                one_pass(data, arguments.c[0])
+    if "memory" in arguments.parts:
         for shape in arguments.data:
             memory(shape)
-    makers = [partial(cached, path) for path in arguments.cache]
-    if not arguments.cache:
-        makers = [partial(synthetic, shape) for shape in arguments.data]
-    for make in makers:
-        if not {"fit", "selection", "profile"} & set(arguments.what):
-            continue
-        data = make()
-        threads = torch.get_num_threads()
-        if "fit" in arguments.what:
-            for c in arguments.c:
-                threads = compare_one_fit(data, c)
-        if "selection" in arguments.what:
-            compare_selection(data, threads, arguments.folds_timed, arguments.cs_timed)
-        if "profile" in arguments.what:
-            profile(data, arguments.c[0])
 
 
 if __name__ == "__main__":
