@@ -38,6 +38,7 @@ from threadpoolctl import threadpool_limits
 from embedcache.evaluation.folds import stratified_folds
 from embedcache.heads.features import Features
 from embedcache.heads.model import Training
+from embedcache.heads.models import logreg
 from embedcache.heads.models.logreg import Logreg
 from embedcache.heads.selection import Selected, select
 from embedcache.heads.solver.fit import Fit, fit_at
@@ -276,6 +277,24 @@ def compare_selection(data: Data, cells: Cells, folds_timed: int, grid: list[flo
     )
 
 
+def dropped(data: Data) -> None:
+    """Whether the climb leaves out or gives up on a C that full convergence would choose."""
+    training = Training(Features.of(data.features), data.labels, 0)
+    folds = stratified_folds(data.labels, alone(data), FOLDS, 0)
+    climbed = select(Logreg(), training, alone(data), folds).record
+    usual, logreg.RANKING_GAP = logreg.RANKING_GAP, 1e-7
+    values = tuple(float(f"{10 ** (i / 2):.6g}") for i in range(-10, 5))
+    every = select(Logreg(), training, alone(data), folds, values=values).record
+    logreg.RANKING_GAP = usual
+    kept = sorted(score.setting["C"] for score in climbed.scores if score.converged)
+    print(
+        f"| {data.name} | dropped | | | | best {climbed.best['C']:g}, chosen "
+        f"{climbed.setting['C']:g} of the C {kept} that were fitted to the end; of every half "
+        f"decade to 1e-7: best {every.best['C']:g}, chosen {every.setting['C']:g} |",
+        flush=True,
+    )
+
+
 def one_pass(data: Data, c: float) -> None:
     """Where the time of a fit goes, and a pass against its products and reading the features."""
     from torch.profiler import ProfilerActivity
@@ -354,7 +373,7 @@ def main() -> None:
         "--parts",
         nargs="+",
         default=["fit", "selection"],
-        choices=["fit", "selection", "memory", "pass", "memory-child"],
+        choices=["fit", "selection", "dropped", "memory", "pass", "memory-child"],
     )
     parser.add_argument("--data", nargs="+", default=[], metavar="NxDxK")
     parser.add_argument("--cache", nargs="+", default=[], metavar="FILE")
@@ -384,6 +403,8 @@ def main() -> None:
                     compare_one_fit(data, c, cells)
             if "selection" in arguments.parts:
                 compare_selection(data, cells, arguments.folds_timed, arguments.grid)
+            if "dropped" in arguments.parts:
+                dropped(data)
             if "pass" in arguments.parts:
                 one_pass(data, arguments.c[0])
     if "memory" in arguments.parts:

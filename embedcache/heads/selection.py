@@ -16,6 +16,7 @@ from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.metrics import row_log_loss
 from embedcache.evaluation.units import paired_difference
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
+from embedcache.heads.features import BLOCK
 from embedcache.heads.ladder import Ladder, Setting, described
 from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Fold, Glancing, Model, Scored, Training
@@ -227,17 +228,23 @@ class _Search:
         self.tried[number, at] = self._judged(setting, made)
 
     def _judged(self, setting: Setting, made: Scored) -> _Tried:
-        """The losses of the rows."""
-        scores = made.scores[self.held_out].astype(np.float64)
+        """The losses of the rows, by blocks: all in float64 would be many times the features."""
+        rows, temperature = np.flatnonzero(self.held_out), 1.0
         if not self.model.calibrated:
-            setting["temperature"] = fit_temperature(scores, self.labels, self.weights)
-            scores /= setting["temperature"]
-        probabilities = softmax(scores)
-        wrong = probabilities.argmax(axis=1) != self.labels
-        losses = _row_losses(self.metric, self.labels, self.weights, probabilities, wrong)
-        self.log_loss = min(self.log_loss, float(row_log_loss(self.labels, probabilities).mean()))
-        accuracy = 1 - float(wrong.mean())
-        return _Tried(setting, losses, accuracy, made.converged, made.iterations)
+            scores = made.scores[rows].astype(np.float64)
+            temperature = setting["temperature"] = fit_temperature(
+                scores, self.labels, self.weights
+            )
+        log_losses, wrong = np.empty(len(rows)), np.empty(len(rows), np.bool_)
+        for at in range(0, len(rows), BLOCK):
+            block, labels = slice(at, at + BLOCK), self.labels[at : at + BLOCK]
+            scores = made.scores[rows[block]].astype(np.float64)
+            probabilities = softmax(scores / temperature)
+            log_losses[block] = row_log_loss(labels, probabilities)
+            wrong[block] = probabilities.argmax(axis=1) != labels
+        losses = _row_losses(self.metric, self.labels, self.weights, log_losses, wrong)
+        self.log_loss = min(self.log_loss, float(log_losses.mean()))
+        return _Tried(setting, losses, 1 - float(wrong.mean()), made.converged, made.iterations)
 
     def _solved_or_worse(self, number: int, at: int) -> bool:
         solved = float(self.tried[number, at].losses.mean()) < SOLVED
@@ -287,7 +294,7 @@ def _row_losses(
     metric: str,
     labels: NDArray[np.integer],
     weights: NDArray[np.float64] | None,
-    probabilities: NDArray[np.float64],
+    log_losses: NDArray[np.float64],
     wrong: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
     """Loss of each row, (n,): their mean is the metric, or 1 minus it.
@@ -296,8 +303,7 @@ def _row_losses(
     look wrong by an unweighted one. The other metrics mean what their names say.
     """
     if metric == "log_loss":
-        losses = row_log_loss(labels, probabilities)
-        return losses if weights is None else losses * (weights / weights.mean())
+        return log_losses if weights is None else log_losses * (weights / weights.mean())
     if metric == "accuracy":
         return wrong.astype(np.float64)
     rows = np.bincount(labels)

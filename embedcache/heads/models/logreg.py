@@ -36,7 +36,7 @@ way up a fit that has not converged overfits less: a C that is hopeless now will
 _SMALL = 3e6
 """N · D · K below which scikit-learn's time is no longer than ours."""
 
-_EXACT, _GAP, _RANKING_GAP = 1e-8, 1e-6, 1e-5
+_EXACT, _GAP, RANKING_GAP = 1e-8, 1e-6, 1e-5
 """Estimated distance to the optimum, relative to the objective: of any fit to few features, of
 a fit that is kept, and of fits that rank C. The estimate may be 30 times too low."""
 
@@ -88,7 +88,7 @@ class JointFolds:
 
         self._one_each = training.is_multilabel
         self._fits = FoldedFits(training.features, _targets(training), folds, training.weights)
-        self._gap = _gap(training.features, _RANKING_GAP)
+        self._gap = _gap(training.features, RANKING_GAP)
 
     def glance(self, setting: Setting) -> Scored:
         """Logits of every row after a few passes."""

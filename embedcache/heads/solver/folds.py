@@ -67,15 +67,13 @@ class FoldedFits:
 
     def at(self, c: float, *, tolerance: float, max_passes: int) -> OutOfFold:
         """Fit every fold at C until the estimated gap is ≤ tolerance · objective."""
-        converged, passes, parts = True, 0, []
+        converged, passes = True, 0
+        logits = np.zeros((self._n, self._groups[0].width), np.float32)
         with self._workers:
             for group in self._groups:
                 done, used = group.solve(c, tolerance, max_passes)
                 converged, passes = converged and done, passes + used
-                parts.append(group.logits())
-        logits = np.zeros((self._n, parts[0].shape[1]), np.float32)
-        for group, part in zip(self._groups, parts, strict=True):
-            logits[group.held_out] = part
+                group.write(logits)
         return OutOfFold(logits, converged, passes)
 
 
@@ -105,7 +103,7 @@ def _groups(
 
 
 class _Group:
-    """F folds over one `Rows`; `held_out` are the rows that any of them holds out."""
+    """F folds over one `Rows`; `width` is the number of logits of a row, L · K."""
 
     def __init__(
         self,
@@ -118,9 +116,9 @@ class _Group:
     ) -> None:
         self._rows, device = rows, rows.device
         self._targets = make_targets(device, rows.dtype)
+        self.width = self._targets.labels * self._targets.k
         member = np.isin(folds, numbers)
         self._fold = np.where(member, np.searchsorted(numbers, folds), -1)
-        self.held_out = np.flatnonzero(member)
         weights = torch.from_numpy(np.where(folds != numbers[:, None], weight, 0.0))
         self._sides = Sides(weights.to(device, rows.dtype), *scaler_sides(rows, scalers))
         self._gram: Gram | None = None
@@ -161,11 +159,9 @@ class _Group:
             passes += run.state.passes * len(part)
         return converged, passes
 
-    def logits(self) -> NDArray[np.float32]:
-        """(rows of `held_out`, L · K)."""
-        labels = self._targets.labels
-        folds = self._parameters.view(-1, labels * self._targets.k, self._rows.d + 1)
-        outputs = np.empty((self._rows.n, folds.shape[1]), np.float32)
+    def write(self, logits: NDArray[np.float32]) -> None:
+        """Fill in the rows, of (N, L · K), that any fold holds out."""
+        folds = self._parameters.view(-1, self.width, self._rows.d + 1)
         for block in self._rows.blocks:
             x, fold = self._rows.block(block), self._fold[block]
             for at in np.unique(fold[fold >= 0]).tolist():
@@ -173,5 +169,4 @@ class _Group:
                 weights = folds[at, :, :-1] * self._sides.stretch[at].to(x.dtype)
                 bias = folds[at, :, -1] - weights @ self._sides.shift[at].to(x.dtype)
                 part = torch.addmm(bias, x[torch.from_numpy(inside).to(x.device)], weights.T)
-                outputs[block.start + inside] = part.cpu().numpy()
-        return outputs[self.held_out]
+                logits[block.start + inside] = part.cpu().numpy()
