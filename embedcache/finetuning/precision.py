@@ -10,6 +10,8 @@ import torch
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from embedcache.backbones.processor import processor_features
+
 __all__ = ["autocast", "training_autocast", "training_precision"]
 
 
@@ -19,7 +21,7 @@ def training_precision(device: torch.device) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type != "cpu":
         return "float32"
-    has = torch.cpu.get_capabilities()
+    has = processor_features()
     return "bfloat16" if has.get("avx512_bf16") or has.get("amx_bf16") else "float32"
 
 

@@ -9,6 +9,7 @@ import os
 
 import torch
 
+from embedcache.backbones.processor import processor_features
 from embedcache.heads.features import Features
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.standardise import Scaler
@@ -105,7 +106,7 @@ class Rows:
 
 def has_fast_half(device: torch.device) -> bool:
     """Whether bfloat16 products take a quarter of float32's time, as with AVX-512 BF16 or AMX."""
-    return device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return device.type == "cpu" and bool(processor_features().get("avx512_bf16"))
 
 
 def _fits_in_memory(items: int) -> bool:
