@@ -54,7 +54,7 @@ class Gram:
         matrix = square / weight - torch.outer(mean, shift) - torch.outer(shift, mean)
         matrix += torch.outer(shift, shift)
         matrix *= torch.outer(stretch, stretch)
-        values, vectors = torch.linalg.eigh(matrix)
+        values, vectors = _eigenpairs(matrix)
         return cls(values.clamp_min_(0), vectors)
 
     @staticmethod
@@ -64,6 +64,19 @@ class Gram:
         columns = max(_FEW, len(objective) * objective.targets.k)
         sampled = min(rows.n, _GRAM_ROWS * d)
         return max(10, d * (sampled + 4 * d) // (rows.n * columns))
+
+
+def _eigenpairs(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Eigenvalues and eigenvectors of a symmetric matrix, in its own precision.
+
+    Where many features hardly vary, rounding leaves a float32 matrix on which LAPACK does not
+    converge. float64 always would cost twice the time.
+    """
+    try:
+        values, vectors = torch.linalg.eigh(matrix)
+    except torch.linalg.LinAlgError:
+        values, vectors = torch.linalg.eigh(matrix.double())
+    return values.to(matrix.dtype), vectors.to(matrix.dtype)
 
 
 class Kronecker:
@@ -78,7 +91,7 @@ class Kronecker:
     def __init__(self, objective: Objective, gram: Gram, parameters: torch.Tensor) -> None:
         self._vectors = gram.vectors.to(parameters.dtype)
         self._workers = objective.rows.workers
-        values, self._classes = torch.linalg.eigh(_mean_curvature(objective, parameters))
+        values, self._classes = _eigenpairs(_mean_curvature(objective, parameters))
         values = torch.maximum(values, 1e-4 * values.amax(1, keepdim=True)).clamp_min_(1e-12)
         penalty = objective.penalty.to(parameters.dtype)
         self._scale = values[:, :, None] * gram.values.to(parameters.dtype) + penalty[:, None, None]
