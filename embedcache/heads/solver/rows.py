@@ -89,8 +89,8 @@ class Rows:
     def sample(self, count: int) -> list[slice]:
         """Blocks of at least so many rows, if there are, evenly over all.
 
-        Not of neighbours: rows often come sorted by class. With blocks of neighbours 20,000
-        rows of ten classes were after 56 passes where they now are after 20.
+        Not of neighbours: rows often come sorted by class. With blocks of neighbours the gap to the
+        optimum on 20,000 rows of ten classes was 1.1e-3 after 56 passes, and is 6.6e-4.
         """
         every = max(1, self.n // count)
         step = every * (self.blocks[0].stop - self.blocks[0].start)
