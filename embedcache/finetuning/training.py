@@ -104,10 +104,12 @@ def train(
         while True:
             if judge is not None and run.is_to_be_judged():
                 run.judge(judge)
-            if signals.pending or (checkpoint is not None and checkpoint.is_due):
+            is_over = run.progress.step == recipe.steps
+            # The last one, too: what follows a training takes minutes, and may be killed.
+            if signals.pending or (checkpoint is not None and (is_over or checkpoint.is_due)):
                 run.save()
                 signals.deliver()
-            if run.progress.step == recipe.steps:
+            if is_over:
                 break
             run.step(next(rows))
             if on_step is not None:

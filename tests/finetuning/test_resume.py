@@ -159,3 +159,12 @@ def test_nothing_is_pickled(tmp_path: Path) -> None:
         "loss",
     }
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_finished_training_takes_no_step_again(tmp_path: Path) -> None:
+    """Killed after its last step, before its result is kept, it ends where it was at once."""
+    path, steps = tmp_path / "state", []
+    finished = run(path, every=1e9)
+    again = run(path, every=1e9, on_step=steps.append)
+    assert steps == []
+    assert_equal(finished, again)
