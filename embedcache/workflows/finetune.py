@@ -2,56 +2,35 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from embedcache.backbones.tuned_folder import seen_bytes
 from embedcache.errors import CacheInvalidError, EmbedcacheError, UsageError
 from embedcache.extraction.records import NotesOnly
 from embedcache.finetuning.gate import THIRDS
 from embedcache.finetuning.rates import restore
-from embedcache.finetuning.record import FORMAT, FinetuneRecord
+from embedcache.finetuning.record import FinetuneRecord
 from embedcache.heads.head_record import load_head_record
-from embedcache.heads.json_records import dump_record, load_record
+from embedcache.heads.json_records import load_record
 from embedcache.runs.files import read_regular
-from embedcache.runs.folder import (
-    CONFIG,
-    FINETUNE,
-    FINETUNE_PAGE,
-    HEAD,
-    TUNED,
-    TUNED_ROWS,
-    find_run,
-    list_runs,
-    publish_run,
-    runs_root,
-)
+from embedcache.runs.folder import FINETUNE, HEAD, find_run, list_runs, runs_root
 from embedcache.storage.digests import sha256_hex
 from embedcache.storage.locks import exclusive
-from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
-from embedcache.store.catalog import cache_root, choose_cache, slug
+from embedcache.store.catalog import cache_root, choose_cache
 from embedcache.workflows.decide import decide, fresh_decision
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.tuned_features import cache_tuned
-from embedcache.workflows.tuned_run import MODEL, Shipment, ship
-from embedcache.workflows.tuning import Notify, Tuned, Tuning, fingerprint_of
+from embedcache.workflows.tuned_run import MODEL
+from embedcache.workflows.tuning import Notify, Tuning, fingerprint_of
 from embedcache.workflows.tuning_cross import CrossFit
-from embedcache.workflows.tuning_gate import (
-    Opened,
-    TestRows,
-    find_test_rows,
-    go_back,
-    open_gate,
-)
-from embedcache.workflows.tuning_material import Material, gather, rows_seen
-from embedcache.workflows.tuning_page import tuning_page
+from embedcache.workflows.tuning_gate import find_test_rows, go_back, open_gate
+from embedcache.workflows.tuning_material import gather
 from embedcache.workflows.tuning_power import foretell
+from embedcache.workflows.tuning_result import finetune_record, publish_tuning
 from embedcache.workflows.tuning_rows import TuningRows, tuning_rows
 
 __all__ = ["Finetuned", "finetune"]
@@ -159,49 +138,14 @@ def finetune(
             )
         if not swept.alpha:  # the frozen weights are no news; what was tried is evidence
             restore(material.classifier, tuned.trained.final)
-        record = _record(tuning, material, options, tuned, fingerprint)
+        record = finetune_record(tuning, material, options, tuned, fingerprint)
         record = replace(record, sweep=swept)
         if opened:
             minutes = record.minutes + sum(each.minutes for each in opened.thirds)
             record = replace(record, gate=opened.gate, thirds=opened.thirds, minutes=minutes)
-        path = _publish(runs, tuning, material, options, record, test, opened)
+        path = publish_tuning(runs, tuning, material, options, record, test, opened)
         session.forget()
     return Finetuned(path, record, cache=cached(path, record))
-
-
-def _publish(
-    runs: Path,
-    tuning: TuningRows,
-    material: Material,
-    options: FinetuneOptions,
-    record: FinetuneRecord,
-    test: TestRows | None,
-    opened: Opened | None,
-) -> Path:
-    """The folder of the training: a run like any other if the gate let it pass, else evidence."""
-    shipments: list[Shipment] = []
-
-    def write(folder: Path) -> None:
-        if test is not None and opened is not None and opened.gate.ships:
-            rows = opened.rows, test.images.digests, test.group, opened.probabilities
-            shipments.append(ship(folder, tuning, material, *rows))
-        else:
-            write_atomic(folder / TUNED, _weights(material))
-        write_atomic(folder / TUNED_ROWS, seen_bytes(rows_seen(material)))
-        backbones = shipments[0].backbones if shipments else None
-        write_atomic(folder / CONFIG, _config(tuning, options, backbones))
-        write_atomic(folder / FINETUNE, dump_record(record))
-        if opened is not None and opened.seen is not None:
-            opened.seen.save(folder)
-
-    def write_named(folder: Path, name: str) -> None:
-        for shipment in shipments:
-            shipment.write_head(folder, name)
-        page = tuning_page(record, tuning, options, test, opened, name)
-        write_atomic(folder / FINETUNE_PAGE, page)
-
-    backbone = slug(tuning.head.backbone)
-    return publish_run(runs, tuning.head.dataset, backbone, MODEL, write, write_named)
 
 
 def _silent(_text: str) -> None:
@@ -258,60 +202,3 @@ def _finished(runs: Path, fingerprint: str) -> Finetuned | None:
         if record.fingerprint == fingerprint:
             return Finetuned(path.parent, record, reused=True)
     return None
-
-
-def _record(
-    tuning: TuningRows,
-    material: Material,
-    options: FinetuneOptions,
-    tuned: Tuned,
-    fingerprint: str,
-) -> FinetuneRecord:
-    progress = tuned.trained.progress
-    trials = sum(each.seconds for each in tuned.trials)
-    return FinetuneRecord(
-        FORMAT,
-        tuning.run.name,
-        tuning.head.backbone,
-        material.family,
-        str(material.device),
-        options.unfreeze,
-        len(tuned.freezing.blocks),
-        tuned.freezing.trained,
-        options.augment,
-        options.class_weights,
-        tuning.head.classes,
-        len(material.train),
-        len(material.validation),
-        material.start.c,
-        material.start.residual_ratio,
-        material.start.softened,
-        tuned.plan,
-        tuned.recipe,
-        tuned.trials,
-        progress,
-        (progress.seconds + trials + tuned.plan.caching_seconds) / 60,
-        fingerprint,
-    )
-
-
-def _weights(material: Material) -> bytes:
-    """Backbone and head after the training, `tower.…` and `head.…`."""
-    from safetensors.torch import save
-
-    state = material.classifier.state_dict()
-    return save({name: tensor.cpu().contiguous() for name, tensor in state.items()})
-
-
-def _config(
-    tuning: TuningRows, options: FinetuneOptions, backbones: list[dict[str, Any]] | None
-) -> bytes:
-    source = None if options.source is None else str(options.source.absolute())
-    value: dict[str, Any] = {
-        "caches": [str(tuning.cache.path)],
-        "run": str(tuning.run),
-        "finetune": {**asdict(options), "source": source},
-    }
-    if backbones is not None:
-        value["backbones"] = backbones
-    return json.dumps(value, indent=1).encode()
