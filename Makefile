@@ -19,9 +19,10 @@ help:
 demo: $(VENV)/.demo
 	$(BIN)/embedcache demo
 
-# One process per core: much of the suite waits for other processes and for the disk.
+# One process per core, as much of the suite waits for other processes and for the disk; and one
+# thread in each, as the threads of two processes on two cores wait for one another.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow or not slow"
