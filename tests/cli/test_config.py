@@ -49,7 +49,7 @@ def test_the_command_line_goes_before_the_file(cli: Command, shop: Shop) -> None
     ("text", "said"),
     [
         ("[extrct]\nsource = 'a'", "expected: [extract]"),
-        ("[colours]\nred = 1", "expected: one of [extract], [import], [fit-head]"),
+        ("[colours]\nred = 1", "expected: one of [run], [extract], [import], [fit-head]"),
         ("extract = 3", "not a section"),
         ("[extract]\nimagesize = 32", "expected: image-size"),
         ("[extract]\nimage_size = 32", "expected: image-size"),

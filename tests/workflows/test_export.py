@@ -83,7 +83,7 @@ def test_the_metadata_say_what_the_model_is(shop: Shop, model: Path) -> None:
 
 def _fake_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """An exporter that is quick, and whose model is no use."""
-    monkeypatch.setattr(onnx_graph, "onnx_bytes", lambda *_: b"model")
+    monkeypatch.setattr(onnx_graph, "onnx_bytes", lambda *_, **__: b"model")
 
 
 def test_a_model_that_differs_is_not_written(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ def cache(folder: Path, tables: RowTables, dim: int, **identity: str) -> Feature
 
 def taken(tables: RowTables, rows: np.ndarray) -> RowTables:
     """Some of the rows, in another order."""
-    names = ("sha256", "labels", "split", "group", "numerics")
+    names = ("sha256", "labels", "split", "group", "numerics", "seen")
     changes = {name: getattr(tables, name)[rows] for name in names}
     return replace(tables, ids=tables.ids.take(rows), **changes)
 
