@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 __all__ = ["processor_features"]
@@ -9,5 +11,5 @@ __all__ = ["processor_features"]
 
 def processor_features() -> dict[str, bool]:
     """Features by torch's name, as `avx512_bf16`; none where torch cannot tell (2.10 cannot)."""
-    known = getattr(torch.cpu, "get_capabilities", dict)()
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return {name: bool(value) for name, value in known.items()}
