@@ -23,7 +23,7 @@ from embedcache.storage.publish import (
     write_atomic,
 )
 
-__all__ = ["PUBLISHED", "prepare_demo"]
+__all__ = ["PUBLISHED", "draw_manifest", "prepare_demo"]
 
 PUBLISHED = (("SVM on hand-crafted features", 82.44), ("fine-tuned CNN", 88.42))
 """Accuracies in percent that the paper reports, on a quarter of the cells held out."""
@@ -59,19 +59,24 @@ def prepare_demo(cache_root: Path) -> Path:
     manifest = cache_root / "demo" / "elpv.csv"
     make_dir(manifest.parent)
     _link(manifest.with_name("elpv"), data)
-    content = _manifest((data / "labels.csv").read_text())
+    content = draw_manifest((data / "labels.csv").read_text())
     if not manifest.exists() or manifest.read_bytes() != content:
         write_atomic(manifest, content)
         write_atomic(manifest.with_name("LICENSE"), _LICENSE)
     return manifest
 
 
-def _manifest(grades_text: str) -> bytes:
-    """The manifest as CSV, from lines `path grade type`; a grade is 0, ⅓, ⅔ or 1."""
+def draw_manifest(grades_text: str, draw: int = 0) -> bytes:
+    """The manifest as CSV, a quarter of each grade's rows for the test.
+
+    Args:
+        grades_text: Lines `path grade type`; a grade is 0, ⅓, ⅔ or 1.
+        draw: Which quarter, a seed; the demo's is 0.
+    """
     rows = [line.split() for line in grades_text.splitlines() if line.strip()]
     grades = np.array([float(row[1]) for row in rows])
     is_test = np.zeros(len(rows), bool)
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(draw)
     for grade in np.unique(grades):
         members = generator.permutation(np.flatnonzero(grades == grade))
         is_test[members[: round(_TEST_SHARE * len(members))]] = True

@@ -77,13 +77,13 @@ def test_without_the_package_the_extra_is_named(
 def test_the_real_pictures_are_split_as_published() -> None:
     """Of 2,624 cells 656 are for the test; 1,803 of all have a grade below one half."""
     pytest.importorskip("elpv_dataset", reason="the demo's pictures are an extra")
-    from embedcache.workflows.demo import _manifest
+    from embedcache.workflows.demo import draw_manifest
 
     spec = importlib.util.find_spec("elpv_dataset")
     assert spec is not None
     assert spec.submodule_search_locations is not None
     labels = Path(spec.submodule_search_locations[0]) / "data" / "labels.csv"
-    rows = list(csv.DictReader(_manifest(labels.read_text()).decode().splitlines()))
+    rows = list(csv.DictReader(draw_manifest(labels.read_text()).decode().splitlines()))
     assert len(rows) == 2624
     assert sum(row["split"] == "test" for row in rows) == 656
     assert Counter(row["label"] for row in rows)["functional"] == 1803
