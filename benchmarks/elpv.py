@@ -71,8 +71,13 @@ def accuracy(results: dict[str, Any], part: str) -> float | None:
         return None
     if part == "frozen":
         return 100 * float(_score(results[part], "accuracy"))
-    gate = results[part]["gate"]
+    gate = results[part]["finetune"]["gate"]
     return accuracy(results, "frozen") if gate is None else 100 * float(gate["accuracy_after"])
+
+
+def _ships(result: dict[str, Any]) -> bool:
+    gate = result.get("finetune", {}).get("gate")
+    return gate is not None and bool(gate["ships"])
 
 
 def _score(result: dict[str, Any], name: str) -> float:
@@ -112,7 +117,7 @@ def table(root: Path) -> None:
                 cells.append(results[part]["decision"]["verdict"])
             else:
                 value, cost = accuracy(results, part), results[part]["cpu_minutes"] / 2
-                shipped = (results[part].get("gate") or {}).get("ships")
+                shipped = _ships(results[part])
                 mark = "*" if shipped else ""
                 cells.append(f"{value:.2f}{mark} {cost:5.1f}'")
         print(f"{draw:<8}" + "".join(f"{cell:>16}" for cell in cells))

@@ -113,7 +113,7 @@ def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> C
     tuned, tuning = embedcache(root, "finetune", fitted["run"], "--force")
     scores = fitted["report"]["evaluation"]["scores"]
     accuracy = next(each["value"] for each in scores if each["name"] == "accuracy")
-    decision, gate = decided["decision"], tuned["gate"]
+    decision, gate = decided["decision"], tuned["finetune"]["gate"]
     pilot = decision["pilot"]
     # Without a gate the validation rows went back to the frozen weights.
     interval = gate["interval"] if gate else {"low": 0.0, "high": 0.0}
