@@ -21,9 +21,10 @@ def _commands(recipe: Path) -> list[str]:
     return [text for text in texts if text.startswith("embedcache ")]
 
 
-def test_there_are_two() -> None:
-    """One for the demo's data, one for anybody's folder."""
-    assert [recipe.name for recipe in _RECIPES] == ["elpv.toml", "folder.toml"]
+def test_there_are_three() -> None:
+    """Two for the demo's data, one of them with fine-tuning, and one for anybody's folder."""
+    names = [recipe.name for recipe in _RECIPES]
+    assert names == ["elpv-finetune.toml", "elpv.toml", "folder.toml"]
 
 
 @pytest.mark.parametrize("recipe", _RECIPES, ids=lambda path: path.name)
