@@ -30,7 +30,7 @@ def _parse(line: str) -> click.Context:
         click.UsageError: It is not one that embedcache has.
     """
     name, *arguments = shlex.split(line, comments=True)[1:]
-    group = click.Context(cli, info_name="embedcache")
+    group = click.Context(cli, info_name="embedcache", **cli.context_settings)
     command = cli.get_command(group, name)
     assert command is not None, f"no command {name}"
     return command.make_context(name, arguments, parent=group)

@@ -41,7 +41,8 @@ def test_a_recipe_opens_with_its_commands_and_its_result(recipe: Path) -> None:
 def test_its_commands_and_keys_are_known(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every command of the head parses, with the recipe's values."""
     monkeypatch.chdir(ROOT)
-    group = click.Context(cli, info_name="embedcache")
+    # With its settings: click keeps the help option that it makes here.
+    group = click.Context(cli, info_name="embedcache", **cli.context_settings)
     for line in _commands(recipe):
         name, *arguments = shlex.split(line)[1:]
         command = cli.get_command(group, name)
