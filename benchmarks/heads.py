@@ -24,13 +24,13 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from heads_data import Data, cached, synthetic
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from threadpoolctl import threadpool_limits
@@ -42,7 +42,6 @@ from embedcache.heads.models import logreg
 from embedcache.heads.models.logreg import Logreg
 from embedcache.heads.selection import Selected, select
 from embedcache.heads.solver.fit import Fit, fit_at
-from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
 FOLDS = 5
@@ -87,56 +86,6 @@ def ratio(theirs: Cell, ours: Cell, factor: float = 1.0) -> str:
     """How many times longer theirs takes."""
     cpu, wall = (factor * theirs[clock] / ours[clock] for clock in ("cpu", "wall"))
     return f"{cpu:.1f} × ({wall:.1f} ×)"
-
-
-@dataclass(frozen=True, eq=False)
-class Data:
-    """Features (N, D) float32 and labels (N,) in 0 to K − 1."""
-
-    name: str
-    features: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def k(self) -> int:
-        """Number of classes."""
-        return int(self.labels.max()) + 1
-
-    def targets(self) -> Callable[[torch.device, torch.dtype], Targets]:
-        """What the solver makes its targets with."""
-        return partial(Targets.from_codes, self.labels, self.k)
-
-
-def synthetic(shape: str) -> Data:
-    """N×D×K: class means and noise with the decaying spectrum of network features.
-
-    One label in twenty is wrong, so that the best C is not beyond every bound.
-    """
-    n, d, k = (int(side) for side in shape.split("x"))
-    rng = np.random.default_rng(0)
-    spectrum = (1 + np.arange(d)) ** -0.5
-    rotation = np.linalg.qr(rng.normal(size=(d, d)))[0]
-    labels = rng.integers(k, size=n)
-    means = rng.normal(size=(k, d)) * spectrum
-    features = np.empty((n, d), np.float32)
-    for at in range(0, n, 1024):
-        block = slice(at, min(at + 1024, n))
-        noise = rng.normal(size=(block.stop - at, d)) * spectrum * 6
-        features[block] = (means[labels[block]] + noise) @ rotation
-    wrong = rng.random(n) < 0.05
-    labels[wrong] = rng.integers(k, size=int(wrong.sum()))
-    return Data(f"synthetic {shape}", features, labels)
-
-
-def cached(path: str) -> Data:
-    """The labelled rows of a cache."""
-    from embedcache.store.cache import FeatureCache
-
-    with FeatureCache(path) as cache:
-        labelled = np.flatnonzero(cache.y >= 0)
-        features = np.asarray(cache.X[labelled], np.float32)
-        labels = np.unique(cache.y[labelled], return_inverse=True)[1]
-    return Data(f"{path.rsplit('/', 2)[-2]} {features.shape}", features, labels)
 
 
 def objective(data: Data, scaler: Scaler, c: float, weights: np.ndarray, bias: np.ndarray) -> float:
