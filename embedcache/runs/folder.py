@@ -18,6 +18,7 @@ from embedcache.storage.publish import (
     storage_errors,
     temporary_path,
 )
+from embedcache.storage.roots import root_folder
 
 __all__ = [
     "BACKBONE",
@@ -70,9 +71,13 @@ _LONGEST = 80  # of each part: a file system allows 255 bytes, temporary names a
 
 
 def runs_root(option: Path | None) -> Path:
-    """The folder that holds runs, absolute: the option, else the environment, else `./runs`."""
+    """The folder that holds runs, absolute: the option, else the environment, else `./runs`.
+
+    Raises:
+        UsageError: A file stands there.
+    """
     chosen = option or Path(os.environ.get(RUNS_ENVIRONMENT) or "runs")
-    return Path(os.path.abspath(chosen))
+    return root_folder(Path(os.path.abspath(chosen)), f"runs ({RUNS_ENVIRONMENT}, --runs-dir)")
 
 
 def new_run_name(root: Path, dataset: str, backbone_slug: str, model: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from embedcache.errors import UsageError
 from embedcache.records.backbone import READING_MARK
 from embedcache.records.identity import Identity
+from embedcache.storage.roots import root_folder
 
 __all__ = [
     "CachePlace",
@@ -35,8 +36,13 @@ _TUNED = "tuned-"
 
 
 def cache_root(option: Path | str | None = None) -> Path:
-    """The cache root, absolute: `option`, else `EMBEDCACHE_DIR`, else `./cache`."""
-    return Path(option or os.environ.get(ROOT_VARIABLE) or "cache").absolute()
+    """The cache root, absolute: `option`, else `EMBEDCACHE_DIR`, else `./cache`.
+
+    Raises:
+        UsageError: A file stands there.
+    """
+    chosen = Path(option or os.environ.get(ROOT_VARIABLE) or "cache").absolute()
+    return root_folder(chosen, f"caches ({ROOT_VARIABLE}, --cache-dir)")
 
 
 def slug(name: str) -> str:

@@ -164,6 +164,30 @@ def test_a_bad_place_in_the_environment(
     assert told in done.err
 
 
+@pytest.mark.parametrize(
+    ("variable", "typed"),
+    [
+        ("EMBEDCACHE_DIR", "ls"),
+        ("EMBEDCACHE_DIR", "prune"),
+        ("EMBEDCACHE_DIR", "verify"),
+        ("EMBEDCACHE_DIR", "extract PHOTOS --image-size 32"),
+        ("EMBEDCACHE_RUNS_DIR", "ls"),
+        ("EMBEDCACHE_RUNS_DIR", "fit-head CACHE --c 1"),
+    ],
+)
+def test_a_file_in_the_place_of_a_root(
+    desk: Shop, cli: Command, monkeypatch: pytest.MonkeyPatch, variable: str, typed: str
+) -> None:
+    """It is no empty root: exit 2, with the file and the variable named."""
+    words = _words(desk, typed)
+    monkeypatch.setenv(variable, str(desk.folder / "notes.h5"))
+    done = cli(*words)
+    assert (done.code, done.out) == (2, "")
+    assert "a file stands where the folder of" in done.err
+    assert f"{desk.folder / 'notes.h5'}" in done.err
+    assert variable in done.err
+
+
 def test_a_folder_in_the_place_of_a_file(desk: Shop, cli: Command) -> None:
     """In a run, and where a cache should be: named, with what to do about it."""
     tensors = desk.run / "head.safetensors"
