@@ -12,6 +12,7 @@ from torch import nn
 
 from embedcache.errors import BudgetError
 from embedcache.finetuning.batches import Batches
+from embedcache.finetuning.determinism import deterministic
 from embedcache.finetuning.freezing import Freezing, freeze, set_modes
 from embedcache.finetuning.interpolation import ALPHAS
 from embedcache.finetuning.loading import stream
@@ -65,6 +66,7 @@ def measure_step(
     started, marks = time.perf_counter(), []
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
+        deterministic(device),
         contextlib.closing(stream(batches, 0, _STEPS + _WARM_UP, workers)) as rows,
     ):
         for batch in rows:

@@ -20,6 +20,7 @@ from embedcache.errors import DivergedError
 from embedcache.finetuning.batches import Batch, Batches
 from embedcache.finetuning.checkpoint import Checkpoint, Saved
 from embedcache.finetuning.curve import Judged, Loss, Progress
+from embedcache.finetuning.determinism import deterministic
 from embedcache.finetuning.freezing import Freezing, freeze, set_modes
 from embedcache.finetuning.interrupts import DeferredSignals
 from embedcache.finetuning.loading import stream
@@ -98,6 +99,7 @@ def train(
     forked = [device] if device.type == "cuda" else []
     with (
         torch.random.fork_rng(forked),
+        deterministic(device),
         DeferredSignals() as signals,
         contextlib.closing(stream(batches, run.progress.step, recipe.steps, workers)) as rows,
     ):
