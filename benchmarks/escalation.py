@@ -1,39 +1,47 @@
 """Does `decide` escalate when fine-tuning helps? Verdicts against the gains that came of it.
 
-    python benchmarks/escalation.py run        twelve cells, hours on 2 cores
+    python benchmarks/escalation.py run        twenty cells, hours on 2 cores
+    python benchmarks/escalation.py run --jobs 10     on a machine with a GPU
     python benchmarks/escalation.py table      what has been measured so far
 
 A cell is a data set, a backbone and a number of training rows. `decide` gives its verdict; all
 blocks are fine-tuned whatever it says; the gain is the one on test rows, at the share of the way
 that the validation rows chose and before the gate. A killed run goes on with the same command.
-Images are 96 pixels wide, to make twelve trainings affordable. Data: see `escalation_data.py`.
+Images are 96 pixels wide, to make twenty trainings affordable. Data: see `escalation_data.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
-from dataclasses import asdict, dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from commandline import embedcache, minutes
 from escalation_data import DATA, write_manifest
 
 CELLS = (
+    ("digits", "lite0", 100),
     ("digits", "lite0", 200),
     ("digits", "lite0", 600),
     ("digits", "lite1", 600),
+    ("digits", "lite2", 1198),
+    ("fashion", "lite0", 200),
     ("fashion", "lite0", 500),
     ("fashion", "lite0", 2000),
+    ("fashion", "lite1", 2000),
     ("fashion", "lite2", 2000),
+    ("solar", "lite0", 200),
     ("solar", "lite0", 600),
     ("solar", "lite0", 1600),
     ("solar", "lite1", 1600),
+    ("solar", "lite2", 600),
+    ("stamps", "lite0", 150),
     ("stamps", "lite0", 475),
     ("stamps", "lite1", 475),
+    ("stamps", "lite2", 300),
     ("stamps", "lite2", 475),
 )
 PIXELS = 96
@@ -60,8 +68,8 @@ class Cell:
         gain: Points by fine-tuning all blocks, on the test rows.
         low: Of its interval.
         high: Of its interval.
-        deciding: Processor minutes / 2.
-        tuning: Processor minutes / 2.
+        deciding: Minutes.
+        tuning: Minutes.
     """
 
     data: str
@@ -89,38 +97,35 @@ class Cell:
         return self.pilot_gain >= least and self.pilot_low > 0
 
 
-def embedcache(root: Path, *arguments: str) -> tuple[dict[str, Any], float]:
-    """What a command says with `--json`, and its processor minutes / 2."""
-    command = [sys.executable, "-m", "embedcache", *arguments, "--json", "--quiet"]
-    command += ["--cache-dir", str(root / "cache")]
-    if arguments[0] != "extract":
-        command += ["--runs-dir", str(root / "runs")]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return json.loads(done.stdout), seconds / 120
-
-
-def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> Cell:
-    """One cell, from the manifest to the gain."""
+def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> dict[str, Any]:
+    """What the commands said of a cell, from the manifest to the gain."""
     manifest = write_manifest(data, rows, root / "data")
     source = f"bundled/efficientnet_{backbone}"
     sized = ("--backbone", source, "--image-size", str(PIXELS), "--root", "/")
-    cache = embedcache(root, "extract", str(manifest), *sized)[0]["cache"]
-    fitted, _ = embedcache(root, "fit-head", cache)
-    decided, deciding = embedcache(root, "decide", cache, "--budget", str(budget))
-    tuned, tuning = embedcache(root, "finetune", fitted["run"], "--force")
-    scores = fitted["report"]["evaluation"]["scores"]
-    accuracy = next(each["value"] for each in scores if each["name"] == "accuracy")
+    cache = embedcache(root, "extract", str(manifest), *sized)["cache"]
+    fitted = embedcache(root, "fit-head", cache)
+    return {
+        "data": data,
+        "backbone": backbone,
+        "rows": rows,
+        "scores": fitted["report"]["evaluation"]["scores"],
+        "decide": embedcache(root, "decide", cache, "--budget", str(budget)),
+        "finetune": embedcache(root, "finetune", fitted["run"], "--force"),
+    }
+
+
+def cell_of(measured: dict[str, Any]) -> Cell:
+    """What the tables need of it."""
+    decided, tuned = measured["decide"], measured["finetune"]
+    accuracy = next(each["value"] for each in measured["scores"] if each["name"] == "accuracy")
     decision, gate = decided["decision"], tuned["finetune"]["gate"]
     pilot = decision["pilot"]
     # Without a gate the validation rows went back to the frozen weights.
     interval = gate["interval"] if gate else {"low": 0.0, "high": 0.0}
     return Cell(
-        data,
-        backbone,
-        rows,
+        measured["data"],
+        measured["backbone"],
+        measured["rows"],
         100 * accuracy,
         decision["verdict"],
         None if pilot is None else 100 * pilot["gain"],
@@ -128,8 +133,8 @@ def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> C
         100 * gate["difference"] if gate else 0.0,
         100 * interval["low"],
         100 * interval["high"],
-        deciding,
-        tuning,
+        minutes(decided),
+        minutes(tuned),
     )
 
 
@@ -196,21 +201,35 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--backbones", nargs="+", default=["lite0", "lite1", "lite2"])
     parser.add_argument("--budget", type=float, default=3.0, help="minutes of each pilot")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
     parser.add_argument("--root", type=Path, default=Path("runs/escalation-benchmark"))
     given = parser.parse_args()
-    root, cells = given.root.absolute(), []
+    root = given.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
-    for data, backbone, rows in CELLS:
-        path = root / f"cell-{data}-{backbone}-{rows}.json"
-        wanted = given.what == "run" and data in given.data and backbone in given.backbones
-        if wanted and not path.exists():
-            found = measure(root, data, backbone, rows, given.budget)
-            path.write_text(json.dumps(asdict(found)))
-            print(f"{data} {backbone} {rows}: {found.verdict}, {found.gain:+.1f}", flush=True)
-        if path.exists():
-            cells.append(Cell(**json.loads(path.read_text())))
-    if cells:
-        table(cells)
+    if given.what == "run":
+        wanted = [cell for cell in CELLS if cell[0] in given.data and cell[1] in given.backbones]
+        for data, _, rows in wanted:
+            write_manifest(data, rows, root / "data")
+        with ThreadPoolExecutor(given.jobs) as pool:
+            list(pool.map(lambda cell: _run(root, *cell, given.budget), wanted))
+    paths = [path for cell in CELLS if (path := _path(root, *cell)).exists()]
+    if paths:
+        measured = [json.loads(path.read_text()) for path in paths]
+        table([cell_of(each) for each in measured])
+        print("minutes on", ", ".join(sorted({each["decide"]["machine"] for each in measured})))
+
+
+def _path(root: Path, data: str, backbone: str, rows: int) -> Path:
+    return root / f"cell-{data}-{backbone}-{rows}.json"
+
+
+def _run(root: Path, data: str, backbone: str, rows: int, budget: float) -> None:
+    path = _path(root, data, backbone, rows)
+    if not path.exists():
+        measured = measure(root, data, backbone, rows, budget)
+        path.write_text(json.dumps(measured, indent=1))
+        cell = cell_of(measured)
+        print(f"{data} {backbone} {rows}: {cell.verdict}, {cell.gain:+.1f}", flush=True)
 
 
 if __name__ == "__main__":

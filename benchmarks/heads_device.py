@@ -130,8 +130,8 @@ def compare(data: Data, c: float, device: str) -> None:
     whole = fold_time * FOLDS * len(GRID) + time_taken
     print(
         f"| {data.name} | {len(GRID)} C × {FOLDS} folds, refit | {our_time:.2f} s | "
-        f"{whole:.0f} s | {whole / our_time:.0f} × | held-out log-loss {loss:.4f} at C = {chosen:g}, {passes} "
-        f"passes by folds; theirs scaled from 1 fold at C = {c:g} |",
+        f"{whole:.0f} s | {whole / our_time:.0f} × | held-out log-loss {loss:.4f} "
+        f"at C = {chosen:g}, {passes} passes by folds; theirs scaled from 1 fold at C = {c:g} |",
         flush=True,
     )
 
