@@ -47,8 +47,10 @@ def signals(**changes: Any) -> Signals:
         contest=Contest(2_000, 0.85, (HeadScore("knn", 0.83, -0.02, -0.04, 0.0),), ("mlp: slow",)),
         elsewhere=(),
         discordance=0.06,
+        changing=0.06,
         validation_rows=400,
         detectable=0.036,
+        detectable_crossed=0.016,
         rows_needed=150,
         curve=tuple(
             CurvePoint(200 * 2**at, each, Interval(each - 0.02, each + 0.02))
@@ -63,8 +65,8 @@ def signals(**changes: Any) -> Signals:
 
 def pilot(gain: float, low: float) -> PilotResult:
     """What a pilot found on 400 rows."""
-    bounds, won_lost, steps = (low, gain + 0.02), (20, 8), (500, 500)
-    return PilotResult(400, 0.85, 0.85 + gain, gain, *bounds, *won_lost, 2.0, "blocks.5", 2, *steps)
+    scores, bounds, won_lost = (0.85, 0.85 + gain, gain), (low, gain + 0.02), (20, 8)
+    return PilotResult(400, 1, 1, *scores, *bounds, *won_lost, 2.0, "blocks.5", 2, 500, 500)
 
 
 def decision(found: Signals, result: PilotResult | None = None, **changes: Any) -> Decision:

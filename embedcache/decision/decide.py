@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
+from embedcache.decision.divisions import divisions
 from embedcache.decision.measure import Asked, Measured, measure
 from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
 from embedcache.decision.record import FORMAT, Decision, Limits
 from embedcache.decision.signals import OtherFeatures, Signals
-from embedcache.decision.thresholds import SHORTCUT, THRESHOLDS
+from embedcache.decision.thresholds import FEWEST_TRAININGS, SHORTCUT, THRESHOLDS
 from embedcache.decision.training_rows import TrainingRows
-from embedcache.decision.verdict import Facts, ask, needs_pilot
+from embedcache.decision.verdict import Facts, ask, needs_pilot, sees
 from embedcache.errors import (
     CacheError,
     DivergedError,
@@ -25,6 +26,7 @@ from embedcache.errors import (
     RejectedInputsError,
     UsageError,
 )
+from embedcache.evaluation.splits import FOLDS
 from embedcache.heads.near_duplicates import Picture
 from embedcache.heads.problem import Problem
 
@@ -32,6 +34,9 @@ __all__ = ["decide_on"]
 
 _NO_PILOT = (CacheError, DivergedError, OutOfMemoryError, RejectedInputsError, UsageError)
 """Images that are gone or changed, a backbone that cannot be split, a budget that is too small."""
+
+_CROSSED = tuple(range(FOLDS, int(FEWEST_TRAININGS.value) - 1, -1))
+"""Trainings of a pilot that validates all rows: as many as `fit-head` has folds, or fewer."""
 
 
 def decide_on(
@@ -64,7 +69,7 @@ def decide_on(
     facts = Facts(signals, limits)
     if pilot is not None and needs_pilot(facts):
         asked.told("pilot")
-        facts = _with_pilot(facts, pilot, _task(rows, measured, limits))
+        facts = _with_pilot(facts, pilot, _task(rows, measured, limits, picture))
     result = facts.pilot
     verdict, evidence, steps = ask(facts)
     source = problem.sources[0]
@@ -104,18 +109,18 @@ def _with_pilot(facts: Facts, pilot: Pilot, task: PilotTask) -> Facts:
         return replace(facts, without=f"the pilot found nothing: {error.what}{more}")
 
 
-def _task(rows: TrainingRows, measured: Measured, limits: Limits) -> PilotTask:
-    """The first fold validates: the frozen answers to it are known, out of fold."""
-    held_out = rows.folds == 0
+def _task(rows: TrainingRows, measured: Measured, limits: Limits, picture: Picture) -> PilotTask:
+    """One part of the rows validates where that suffices, else each in turn."""
+    signals = measured.signals
+    crossed = () if sees(signals.detectable, signals.error) else _CROSSED
     return PilotTask(
-        rows.row[~held_out],
-        rows.labels[~held_out].astype(np.int32),
-        rows.row[held_out],
-        rows.labels[held_out].astype(np.int32),
-        rows.group[held_out],
+        rows.row,
+        rows.labels.astype(np.int32),
+        rows.group,
         rows.classes,
         measured.c,
-        measured.hits[held_out],
+        (*crossed, 1),
+        divisions(rows, measured, picture),
         limits.budget,
         rows.training.seed,
     )
@@ -136,7 +141,7 @@ def _command(verdict: str, facts: Facts, asked: Asked, cache: str, origin: str) 
         case "ESCALATE":
             return f"embedcache finetune {path}"
         case "PILOT_NEEDED" if pilot is not None:
-            minutes = math.ceil(pilot.minutes * pilot.wanted / max(1, pilot.steps))
+            minutes = math.ceil(pilot.minutes * pilot.missing)
             return f"embedcache decide {path} --budget {minutes}"
         case "PILOT_NEEDED":
             return f"embedcache decide {path}"

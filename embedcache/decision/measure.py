@@ -22,7 +22,7 @@ from embedcache.decision.signals import (
     OtherFeatures,
     Signals,
 )
-from embedcache.decision.thresholds import DETECTABLE, EASY
+from embedcache.decision.thresholds import DETECTABLE, EASY, LEVEL
 from embedcache.decision.training_rows import TrainingRows
 from embedcache.evaluation.intervals import share_interval, wilson
 from embedcache.evaluation.label_errors import label_errors
@@ -112,6 +112,8 @@ def measure(
     doubts = label_errors(rows.labels, probabilities)
     error, interval = float(wrong.mean()), share_interval(~wrong, rows.group)
     validation = len(rows) // FOLDS
+    # A cure of three quarters of the errors wins at most all of them and loses the other quarter.
+    changing = min(outcome.discordance, (2 - DETECTABLE.value) * error)
     signals = Signals(
         rows=len(rows),
         aside=rows.aside,
@@ -137,9 +139,11 @@ def measure(
         contest=outcome.record,
         elsewhere=elsewhere,
         discordance=outcome.discordance,
+        changing=changing,
         validation_rows=validation,
-        detectable=minimum_detectable_gain(outcome.discordance, validation),
-        rows_needed=_rows_needed(error, outcome.discordance, asked.min_gain),
+        detectable=minimum_detectable_gain(changing, validation, LEVEL.value),
+        detectable_crossed=minimum_detectable_gain(changing, len(rows), LEVEL.value),
+        rows_needed=_rows_needed(error, changing, asked.min_gain),
         curve=tuple(
             CurvePoint(int(size), 1 - float(each.mean()), share_interval(~each, rows.group))
             for size, each in zip(sizes, errors, strict=True)
@@ -155,7 +159,7 @@ def _first(*columns: NDArray[Any]) -> zip[tuple[Any, ...]]:
     return zip(*(column[:LISTED].tolist() for column in columns), strict=True)
 
 
-def _rows_needed(error: float, discordance: float, min_gain: float) -> int | None:
+def _rows_needed(error: float, changing: float, min_gain: float) -> int | None:
     """Training rows that could tell: that the error is small, or that most of it can be cured."""
     if error < min_gain:
         count = 8
@@ -164,8 +168,7 @@ def _rows_needed(error: float, discordance: float, min_gain: float) -> int | Non
             if count > _MOST_ROWS:
                 return None
         return count
-    rows = rows_for_gain(DETECTABLE.value * error, discordance)
-    return None if rows is None else rows * FOLDS
+    return rows_for_gain(DETECTABLE.value * error, changing, LEVEL.value)
 
 
 def _duplicates(rows: TrainingRows, picture: Picture) -> Duplicates:

@@ -10,7 +10,7 @@ from embedcache.decision.thresholds import Threshold
 
 __all__ = ["FORMAT", "Decision", "Limits", "Step"]
 
-FORMAT = 1
+FORMAT = 2
 """Version of `decision.json`."""
 
 

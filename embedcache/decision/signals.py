@@ -159,9 +159,12 @@ class Signals:
         contest: Other heads.
         elsewhere: Other caches that were asked about.
         discordance: Share of rows that just one of this head and an RBF machine has right.
-        validation_rows: Rows that a pilot is measured on.
+        changing: Share of rows that a pilot is taken to change: so many, but no more than a cure of
+            three quarters of the errors allows, which can only win rows that are wrong.
+        validation_rows: Rows of the one part that a pilot is measured on where these suffice.
         detectable: Least gain that these show at 80 % power; None where they show none.
-        rows_needed: Training rows that would do; None where it is millions, or enough.
+        detectable_crossed: Likewise of all training rows, each part validated by a training.
+        rows_needed: Training rows that would do, cross-fitted; None where it is millions.
         curve: Learning curve, the smallest training set first.
         doubling: What twice the rows promise.
         train_accuracy: Of the head on the rows that it was fitted on.
@@ -187,8 +190,10 @@ class Signals:
     contest: Contest
     elsewhere: tuple[OtherFeatures, ...]
     discordance: float
+    changing: float
     validation_rows: int
     detectable: float | None
+    detectable_crossed: float | None
     rows_needed: int | None
     curve: tuple[CurvePoint, ...]
     doubling: Doubling

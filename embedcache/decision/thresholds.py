@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from embedcache.decision.pilot_result import BOUND_LEVEL
+from embedcache.decision.pilot_result import BOUND_LEVEL, LUCK
 from embedcache.evaluation.learning_curve import DOUBLING_LEVEL
-from embedcache.evaluation.power import POWER
+from embedcache.evaluation.power import ALPHA, POWER
 
 __all__ = [
     "CONFIDENCE",
     "DETECTABLE",
     "DUPLICATES",
     "EASY",
+    "FEWEST_TRAININGS",
     "LABEL_ERRORS",
+    "LEVEL",
     "MIN_GAIN",
     "SHORTCUT",
     "THRESHOLDS",
@@ -69,6 +71,16 @@ CONFIDENCE = Threshold(
     BOUND_LEVEL,
     "a pilot that errs costs minutes; the gate of the fine-tuning tests again at 95 %",
 )
+LEVEL = Threshold(
+    "two-sided level of the test whose power makes a gain detectable",
+    2 * ALPHA,
+    "5 % on the one side that a pilot asks about: loss and no change leave the same verdict",
+)
+FEWEST_TRAININGS = Threshold(
+    "trainings of a pilot that validates all rows, at least",
+    3,
+    "with two, each would have half of the rows; the gate is cross-fitted in thirds, too",
+)
 SHORTCUT = Threshold(
     "area under the ROC curve from which a single feature is suspicious",
     0.999,
@@ -81,12 +93,19 @@ THRESHOLDS = (
     DUPLICATES,
     EASY,
     DETECTABLE,
+    LEVEL,
     Threshold(
         "power that makes a gain detectable",
         POWER,
         "Cohen (1988), Statistical power analysis for the behavioral sciences, section 2.4",
     ),
     CONFIDENCE,
+    Threshold(
+        "chance difference of trainings, as a share of the rows that change sides",
+        LUCK,
+        "a point and a half at 12 %, as on ELPV; answers of trainings that share rows share it",
+    ),
+    FEWEST_TRAININGS,
     Threshold(
         "one-sided level of the bound of what twice the data promise",
         DOUBLING_LEVEL,

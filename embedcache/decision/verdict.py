@@ -10,7 +10,17 @@ from embedcache.decision.record import Limits, Step
 from embedcache.decision.signals import Signals
 from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, LABEL_ERRORS
 
-__all__ = ["PILOT_NEEDED", "RULES", "Answer", "Facts", "Rule", "ask", "needs_pilot", "percent"]
+__all__ = [
+    "PILOT_NEEDED",
+    "RULES",
+    "Answer",
+    "Facts",
+    "Rule",
+    "ask",
+    "needs_pilot",
+    "percent",
+    "sees",
+]
 
 PILOT_NEEDED = "PILOT_NEEDED"
 """All that can be said without a pilot, where it takes one."""
@@ -149,17 +159,32 @@ def _easy(facts: Facts) -> Answer:
 
 def _blind(facts: Facts) -> Answer:
     signals = facts.signals
-    least, error = signals.detectable, signals.error
-    seen = "no gain at all" if least is None else f"gains from {100 * least:.1f} points on"
-    text = (
-        f"a pilot's {signals.validation_rows:,} validation rows show {seen} (power 80 %, "
-        f"discordance {percent(signals.discordance)}); three quarters of the error are "
-        f"{100 * DETECTABLE.value * error:.1f} points"
+    one = sees(signals.detectable, signals.error)
+    text = f"a pilot's {signals.validation_rows:,} validation rows show {_from(signals.detectable)}"
+    if not one:
+        text += f", cross-fitted all {signals.rows:,} rows {_from(signals.detectable_crossed)}"
+    text += (
+        f" (power 80 %, {percent(signals.changing)} of the rows changing sides); three quarters "
+        f"of the error are {100 * DETECTABLE.value * signals.error:.1f} points"
     )
-    holds = least is None or least > DETECTABLE.value * error
+    holds = not one and not sees(signals.detectable_crossed, signals.error)
     if holds and signals.rows_needed is not None:
         text += f"; about {signals.rows_needed:,} training rows would do"
     return Answer(holds, text)
+
+
+def sees(least: float | None, error: float) -> bool:
+    """Whether rows that show such gains and larger ones tell enough of what can be cured.
+
+    Args:
+        least: The least gain that they show; None where they show none.
+        error: Share of the rows that are wrong.
+    """
+    return least is not None and least <= DETECTABLE.value * error
+
+
+def _from(least: float | None) -> str:
+    return "no gain at all" if least is None else f"gains from {100 * least:.1f} points on"
 
 
 def _escalate(facts: Facts) -> Answer:
@@ -170,15 +195,22 @@ def _escalate(facts: Facts) -> Answer:
         pilot.gain >= facts.limits.min_gain and pilot.low > 0,
         f"frozen {percent(pilot.frozen_accuracy)}, tuned {percent(pilot.tuned_accuracy)}: "
         f"{_points(pilot.gain)} points, with 80 % confidence above {_points(pilot.low)}, on "
-        f"{pilot.rows:,} rows ({pilot.only_tuned} won, {pilot.only_frozen} lost) in "
-        f"{pilot.minutes:.1f} min{_cut_short(pilot)}",
+        f"{pilot.rows:,} rows ({pilot.only_tuned} won, {pilot.only_frozen} lost) "
+        f"{_by(pilot.trainings)}in {pilot.minutes:.1f} min{_cut_short(pilot)}",
     )
 
 
+def _by(trainings: int) -> str:
+    return "" if trainings == 1 else f"by {trainings} trainings, each without its part, "
+
+
 def _cut_short(pilot: PilotResult) -> str:
-    if pilot.is_complete:
-        return ""
-    return f"; the budget left it {pilot.steps:,} of {pilot.wanted:,} steps"
+    missing = []
+    if pilot.trainings < pilot.asked:
+        missing.append(f"{pilot.trainings} of the {pilot.asked} trainings that such rows take")
+    if pilot.steps < pilot.wanted:
+        missing.append(f"{pilot.steps:,} of {pilot.wanted:,} steps")
+    return f"; the budget left it {' and '.join(missing)}" if missing else ""
 
 
 _ASKS_A_PILOT = Answer(None, "only after a pilot")

@@ -1,17 +1,18 @@
-"""`plan_tail`: where to split a backbone, and how many views to cache, within a budget.
+"""Where to split a backbone, and how many views to cache, within a budget.
 
+`plan_tail` is for one training, `plan_crossed` for several that share what is cached.
 T is the number of training rows, V of views.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from embedcache.errors import BudgetError
 from embedcache.finetuning.splits import Split
 
-__all__ = ["FEWEST_STEPS", "VIEWS", "TailPlan", "plan_tail", "steps_within"]
+__all__ = ["FEWEST_STEPS", "VIEWS", "TailPlan", "plan_crossed", "plan_tail", "steps_within"]
 
 VIEWS = (4, 2, 1)
 
@@ -33,11 +34,12 @@ class TailPlan:
     Attributes:
         split: Where the backbone is split.
         views: V, the plain image included.
-        steps: Of training.
+        steps: Of each training.
         images: Whose activations are cached, each view counted.
         bytes: Of activations on disk; twice that while the cache is assembled.
         caching: Seconds, expected.
-        training: Seconds, expected.
+        training: Seconds, expected, of all trainings.
+        trainings: Number of them.
     """
 
     split: Split
@@ -47,6 +49,7 @@ class TailPlan:
     bytes: int
     caching: float
     training: float
+    trainings: int = 1
 
 
 def plan_tail(
@@ -107,6 +110,47 @@ def plan_tail(
     return _cost(splits[-1], fewest, train, validation, fitting, batch_size, reading)
 
 
+def plan_crossed(
+    splits: Sequence[Split],
+    rows: int,
+    trainings: Sequence[int],
+    *,
+    steps: int,
+    batch_size: int,
+    reading: float,
+    disk: int,
+    seconds: float,
+) -> TailPlan | None:
+    """The most trainings that fit at full length, else the fewest, shortened; None if neither fits.
+
+    At full length there are as many views as fit, as in `plan_tail`. A training of a share of the
+    network that is not worth it is no choice: shorter ones of more blocks show more.
+
+    Args:
+        splits: From `profile`, in the order of the blocks.
+        rows: All are cached in every view: each is a training row of some training.
+        trainings: Numbers of them to choose from, falling.
+        steps: Of each training, at full length.
+        batch_size: Rows of a step.
+        reading: Seconds to read and decode an image.
+        disk: Bytes that may be used.
+        seconds: For caching and trainings together.
+    """
+    enough = min(_ENOUGH, splits[0].share)
+    worth = [split for split in splits if split.share >= enough]
+    for count in trainings:
+        for views in VIEWS:
+            for split in worth:
+                plan = _cost(split, views, rows, 0, steps, batch_size, reading, count)
+                if plan.bytes <= disk and plan.caching + plan.training <= seconds:
+                    return plan
+    plan = _cost(worth[-1], VIEWS[-1], rows, 0, steps, batch_size, reading, trainings[-1])
+    fitting = int(steps * (seconds - plan.caching) / plan.training)
+    if plan.bytes > disk or fitting < FEWEST_STEPS:
+        return None
+    return replace(plan, steps=fitting, training=plan.training * fitting / steps)
+
+
 def steps_within(seconds: float, step: float, wanted: int) -> int:
     """Steps of a training that has so much time.
 
@@ -137,6 +181,7 @@ def _cost(
     steps: int,
     batch_size: int,
     reading: float,
+    trainings: int = 1,
 ) -> TailPlan:
     images = views * train + validation
     return TailPlan(
@@ -146,5 +191,6 @@ def _cost(
         images,
         images * split.elements * _ITEM,
         images * (reading + split.lower),
-        steps * batch_size * split.upper,
+        trainings * steps * batch_size * split.upper,
+        trainings,
     )

@@ -19,7 +19,7 @@ _ALONE = {
     "TUNE_HEAD": signals(contest=replace(signals().contest, heads=(_BETTER,))),
     "NEW_FEATURES": signals(elsewhere=(OtherFeatures("other.h5", 2_000, _BETTER),)),
     "STAY_FROZEN": signals(accuracy=0.995, interval=Interval(0.99, 0.998)),
-    "INCONCLUSIVE": signals(detectable=0.2),
+    "INCONCLUSIVE": signals(detectable=0.2, detectable_crossed=0.2),
 }
 
 
@@ -73,6 +73,30 @@ def test_the_pilot_decides_by_gain_and_bound(
     """Where it fails, more data have to promise more at their lower bound."""
     facts = Facts(signals(doubling=Doubling(0.04, doubling)), LIMITS, pilot(gain, low))
     assert ask(facts)[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("one", "crossed", "verdict"),
+    [(0.112, 0.2, PILOT_NEEDED), (0.113, 0.112, PILOT_NEEDED), (0.113, 0.113, "INCONCLUSIVE")],
+)
+def test_rows_are_too_few_where_not_even_all_of_them_would_tell(
+    one: float, crossed: float | None, verdict: str
+) -> None:
+    """Three quarters of an error of 15 % are 11.25 points."""
+    found = signals(detectable=one, detectable_crossed=crossed)
+    assert ask(Facts(found, LIMITS))[0] == verdict
+
+
+def test_a_gain_of_few_trainings_counts_and_no_gain_of_them_does_not() -> None:
+    """One training where it takes three: the level holds, but what is missed may be large."""
+    one = replace(pilot(0.05, 0.03), asked=3)
+    verdict, evidence, _ = ask(Facts(signals(), LIMITS, one))
+    assert verdict == "ESCALATE"
+    assert "1 of the 3 trainings" in evidence
+    none = replace(pilot(0.0, -0.03), asked=3)
+    verdict, evidence, _ = ask(Facts(signals(doubling=Doubling(0.0, 0.0)), LIMITS, none))
+    assert verdict == PILOT_NEEDED
+    assert "raise --budget" in evidence
 
 
 def test_the_order_is_that_of_the_page() -> None:

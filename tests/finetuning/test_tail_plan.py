@@ -9,7 +9,7 @@ import pytest
 
 from embedcache.errors import UsageError
 from embedcache.finetuning.splits import Split, tails
-from embedcache.finetuning.tail_plan import TailPlan, plan_tail, steps_within
+from embedcache.finetuning.tail_plan import TailPlan, plan_crossed, plan_tail, steps_within
 
 SPLITS = (
     Split("early", (100, 10), 0.002, 0.024, 0.8),
@@ -109,3 +109,44 @@ def test_too_few_steps_say_so(seconds: float) -> None:
     """Below a hundred a training says nothing; a time that is over leaves none."""
     with pytest.raises(UsageError, match="--budget"):
         steps_within(seconds, 0.5, 500)
+
+
+def _crossed(seconds: float, disk: int = 10**9) -> TailPlan | None:
+    return plan_crossed(
+        SPLITS,
+        200,
+        (5, 4, 3),
+        steps=125,
+        batch_size=32,
+        reading=0.001,
+        disk=disk,
+        seconds=seconds,
+    )
+
+
+def test_several_trainings_share_what_is_cached() -> None:
+    """Every row in every view once, and the steps of all of them."""
+    plan = _crossed(10_000)
+    assert plan is not None
+    assert (plan.trainings, plan.split.boundary, plan.views, plan.steps) == (5, "early", 4, 125)
+    assert plan.images == 800
+    assert plan.training == pytest.approx(5 * 125 * 32 * 0.024)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "trainings", "steps"), [(250, 5, 125), (200, 4, 125), (150, 3, 125), (125, 3, 107)]
+)
+def test_less_time_takes_fewer_trainings_then_fewer_steps(
+    seconds: float, trainings: int, steps: int
+) -> None:
+    """Never the last block alone, which shows little."""
+    plan = _crossed(seconds)
+    assert plan is not None
+    assert (plan.trainings, plan.steps, plan.split.boundary) == (trainings, steps, "middle")
+    assert plan.caching + plan.training <= seconds * (1 + 1e-9)
+
+
+def test_too_little_time_or_disk_for_several_trainings() -> None:
+    """Then there is no such plan."""
+    assert _crossed(100) is None
+    assert _crossed(10_000, disk=1000) is None

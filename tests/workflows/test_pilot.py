@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 from small_models import timm_model
 from torch import nn
 
-from embedcache.decision.pilot_result import PilotTask
+from embedcache.decision.pilot_result import Division, PilotTask
 from embedcache.errors import IdentityMismatchError, UsageError
+from embedcache.evaluation.folds import NEVER
 from embedcache.extraction.records import NotesOnly, SilentObserver
 from embedcache.finetuning import recipe, splits
 from embedcache.finetuning.curve import Progress
@@ -23,12 +24,15 @@ from embedcache.finetuning.precision import training_precision
 from embedcache.finetuning.recipe import Recipe
 from embedcache.finetuning.start import Start, starting_head
 from embedcache.store.cache import FeatureCache
+from embedcache.workflows import pilot as pilot_workflow
 from embedcache.workflows import pilot_training
 from embedcache.workflows.deadline import Deadline
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.pilot import make_pilot
 
 TRAIN, VALIDATION, TEST = np.arange(0, 20, 2), np.array([1, 5, 11, 15]), np.array([3, 19])
+ROWS = np.concatenate([TRAIN, VALIDATION])
+FROZEN = np.array([True] * len(TRAIN) + [True, True, False, True])
 
 
 @pytest.fixture
@@ -52,16 +56,24 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe, "EPOCHS", 1)
 
 
-def _task(features: FeatureCache, minutes: float = 60.0) -> PilotTask:
+def _divided(trainings: int) -> Division:
+    """The last rows by one training, or every row in turn."""
+    if trainings == 1:
+        return Division(np.r_[np.full(len(TRAIN), NEVER), np.zeros(len(VALIDATION), int)], FROZEN)
+    return Division(np.arange(len(ROWS)) // 2 % trainings, FROZEN)
+
+
+def _task(
+    features: FeatureCache, minutes: float = 60.0, trainings: tuple[int, ...] = (1,)
+) -> PilotTask:
     return PilotTask(
-        TRAIN,
-        features.y[TRAIN],
-        VALIDATION,
-        features.y[VALIDATION],
-        np.full(len(VALIDATION), -1, np.int32),
+        ROWS,
+        features.y[ROWS],
+        np.full(len(ROWS), -1, np.int32),
         features.classes,
         0.01,
-        np.array([True, True, False, True]),
+        trainings,
+        _divided,
         minutes,
         0,
     )
@@ -82,6 +94,7 @@ def test_a_pilot_is_measured_on_the_validation_rows(features: FeatureCache, lab:
     assert result.views in (1, 2, 4)
     assert result.minutes > 0
     assert result.steps == result.wanted == 4
+    assert result.trainings == result.asked == 1
 
 
 @pytest.mark.usefixtures("short")
@@ -209,7 +222,7 @@ def test_it_starts_from_a_softened_head_where_the_head_interpolates(
     monkeypatch.setattr("embedcache.finetuning.start.starting_head", noted)
     # Labels that say nothing: what fits them knows them by heart.
     labels = np.array([0, 1] * 5, np.int32)
-    task = replace(_task(features), train_labels=labels, c=1e6)
+    task = replace(_task(features), labels=np.r_[labels, features.y[VALIDATION]], c=1e6)
     make_pilot(features, device="cpu")(task)
     assert seen[0].softened
 
@@ -240,3 +253,77 @@ def test_blocks_are_timed_as_they_are_trained(
     make_pilot(features, device="cpu")(_task(features))
     precision = training_precision(torch.device("cpu"))
     assert seen == [(True, precision, torch.get_num_threads())] * 2
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several trainings, too: 4 each."""
+    monkeypatch.setattr("embedcache.workflows.pilot.FEWEST_STEPS", 4)
+    monkeypatch.setattr("embedcache.workflows.pilot._EPOCHS", 1)
+    monkeypatch.setattr("embedcache.finetuning.tail_plan.FEWEST_STEPS", 4)
+
+
+@pytest.mark.usefixtures("short", "few_steps")
+def test_each_row_is_validated_by_a_training_that_lacks_it(
+    features: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All rows are judged, each view is cached once for all, and each training starts anew."""
+    seen: list[tuple[set[int], bytes]] = []
+    trained = pilot_training.train
+    cached: list[object] = []
+    view = pilot_workflow.cache_view
+
+    def noted(model: nn.Module, batches: Any, *given: Any, **named: Any) -> Any:
+        rows = set(batches.activations.rows[0].tolist())
+        weights = torch.cat([each.flatten() for each in model.get_submodule("tower").parameters()])
+        seen.append((rows, weights.detach().numpy().tobytes()))
+        return trained(model, batches, *given, **named)
+
+    def counted(*given: Any, **named: Any) -> Any:
+        cached.append(given[3])
+        return view(*given, **named)
+
+    monkeypatch.setattr(pilot_training, "train", noted)
+    monkeypatch.setattr(pilot_workflow, "cache_view", counted)
+    told: list[str] = []
+    task = _task(features, trainings=(3, 1))
+    result = make_pilot(features, device="cpu", observer=NotesOnly(told.append))(task)
+    assert (result.rows, result.trainings, result.asked) == (14, 3, 3)
+    assert result.is_complete
+    places = sorted(set.union(*(rows for rows, _ in seen)))
+    lacking = [[place for place in places if place not in rows] for rows, _ in seen]
+    assert sorted(place for each in lacking for place in each) == places
+    assert len({weights for _, weights in seen}) == 1
+    assert len(cached) == len(set(cached)) == result.views
+    assert any("to train 3 times, each time without a part" in text for text in told)
+    assert any(text.startswith("pilot: training 3 of 3, 4 steps of ") for text in told)
+
+
+@pytest.mark.usefixtures("short", "few_steps")
+def test_where_the_time_is_too_short_for_several_trainings_there_is_one(
+    features: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no complete answer then, and says how many times as long one would take."""
+    monkeypatch.setattr(pilot_workflow, "plan_crossed", lambda *_, **__: None)
+    result = make_pilot(features, device="cpu")(_task(features, trainings=(5, 4, 3, 1)))
+    assert (result.rows, result.trainings, result.asked) == (4, 1, 3)
+    assert not result.is_complete
+    assert result.missing == 3
+
+
+@pytest.mark.usefixtures("short", "few_steps")
+def test_trainings_that_take_too_long_leave_the_parts_that_were_answered(
+    features: FeatureCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their rows are judged, and no others."""
+    within, asked = pilot_training.steps_within, []
+
+    def twice(*given: Any) -> int:
+        asked.append(given)
+        return within(*given) if len(asked) < 3 else within(0.0, *given[1:])
+
+    monkeypatch.setattr(pilot_training, "steps_within", twice)
+    result = make_pilot(features, device="cpu")(_task(features, trainings=(3, 1)))
+    assert (result.trainings, result.asked) == (2, 3)
+    assert result.rows == int((_divided(3).part < 2).sum())
+    assert not result.is_complete

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from embedcache.decision.record import Decision
 from embedcache.decision.signals import Doubt
+from embedcache.decision.thresholds import LEVEL
+from embedcache.decision.verdict import sees
 from embedcache.evaluation.power import mcnemar_power
 from embedcache.reports.decide_text import MEANING
 from embedcache.reports.page.charts import Mark, line_chart
@@ -91,20 +93,26 @@ def _curve(decision: Decision) -> str:
 
 def _power(decision: Decision) -> str:
     signals = decision.signals
-    rows, discordance = signals.validation_rows, signals.discordance
-    marks = [Mark(100 * gain, mcnemar_power(gain, discordance, rows)) for gain in _GAINS]
+    one = sees(signals.detectable, signals.error)
+    rows = signals.validation_rows if one else signals.rows
+    marks = [
+        Mark(100 * gain, mcnemar_power(gain, signals.changing, rows, LEVEL.value))
+        for gain in _GAINS
+    ]
+    detectable = signals.detectable if one else signals.detectable_crossed
     least = (
-        "no gain at all"
-        if signals.detectable is None
-        else f"gains from {100 * signals.detectable:.1f} points on"
+        "no gain at all" if detectable is None else f"gains from {100 * detectable:.1f} points on"
     )
     return section(
         "What a pilot could see",
         line_chart(marks, "gain, points", "Power along the gain", guide=0.8),
-        f"<p>{rows:,} validation rows show {least} in 8 cases of 10.</p>",
-        '<p class="soft small">Probability in % that McNemar’s mid-p test at 5&nbsp;% finds a '
-        f"gain; {percent(discordance)}&nbsp;% of the rows are assumed to change sides, as many as "
-        f"between {text(signals.model)} and a machine of radial basis functions.</p>",
+        f"<p>{rows:,} {'validation' if one else 'cross-fitted'} rows show {least} in 8 cases of "
+        "10.</p>",
+        '<p class="soft small">Probability in % that McNemar’s mid-p test, one-sided at 5&nbsp;%, '
+        f"finds a gain; {percent(signals.changing)}&nbsp;% of the rows are assumed to change "
+        f"sides. Between {text(signals.model)} and a machine of radial basis functions "
+        f"{percent(signals.discordance)}&nbsp;% do, and where three quarters of the errors are "
+        "cured, no more than five quarters of them.</p>",
     )
 
 
@@ -119,6 +127,7 @@ def _pilot(decision: Decision) -> str:
         ["80 % bounds, each one-sided", f"{_points(pilot.low)} to {_points(pilot.high)}"],
         ["validation rows won, lost", f"{pilot.only_tuned:,}, {pilot.only_frozen:,}"],
         ["validation rows", f"{pilot.rows:,}"],
+        ["trainings", f"{pilot.trainings}"],
         ["from block", text(pilot.boundary)],
         ["views of each image", str(pilot.views)],
         ["steps, of those wanted", f"{pilot.steps:,} of {pilot.wanted:,}"],
