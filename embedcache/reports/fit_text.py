@@ -11,7 +11,7 @@ from embedcache.reports.confusion_text import confusion_lines
 from embedcache.reports.escape import printable
 from embedcache.reports.label_doubts import doubt_lines
 from embedcache.reports.rows_text import row_lines
-from embedcache.reports.score_text import bounds_text, interval_text, value_text
+from embedcache.reports.score_text import bounds_text, interval_text, score_lines, value_text
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
 from embedcache.reports.shots_text import shots_lines
 from embedcache.reports.trust_text import trust_lines
@@ -79,18 +79,8 @@ def headline(report: FitReport, tuned: Score | None = None) -> list[str]:
 
 
 def _scores(evaluation: Evaluation) -> list[str]:
-    table = [["score", "value", "95 % interval", "majority"]]
-    table += [
-        [
-            score.name,
-            value_text(score, score.value),
-            interval_text(score),
-            value_text(score, score.baseline),
-        ]
-        for score in evaluation.scores
-        if score.name != "accuracy"
-    ]
-    lines = columns(table, "<><>")
+    others = (score for score in evaluation.scores if score.name != "accuracy")
+    lines = score_lines(others, "majority")
     if evaluation.positive is not None:
         name = shorten(printable(evaluation.positive), 40)
         lines.append(f"AUROC and average precision: of '{name}' against the rest")

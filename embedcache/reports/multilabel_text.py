@@ -11,7 +11,7 @@ from embedcache.reports.columns import columns, shorten
 from embedcache.reports.escape import printable
 from embedcache.reports.label_doubts import mark_doubt_lines
 from embedcache.reports.rows_text import row_lines
-from embedcache.reports.score_text import bounds_text, interval_text, value_text
+from embedcache.reports.score_text import bounds_text, interval_text, score_lines, value_text
 from embedcache.reports.selection_text import curve_lines, how_lines, leaderboard_lines
 
 __all__ = ["lowest_first", "multilabel_headline", "multilabel_text"]
@@ -34,7 +34,9 @@ def multilabel_text(report: MultilabelReport, width: int = 80) -> str:
     sections = [
         textwrap.wrap(printable(title), width, subsequent_indent="  "),
         multilabel_headline(report, width),
-        _scores(report.evaluation),
+        score_lines(
+            (score for score in report.evaluation.scores if score.name != "mAP"), "baseline"
+        ),
         _labels(report.evaluation, width),
         _trust(report, width),
         how_lines(report, width),
@@ -75,21 +77,6 @@ def multilabel_headline(report: MultilabelReport, width: int = 80) -> list[str]:
             width,
         )
     return lines
-
-
-def _scores(evaluation: MultilabelEvaluation) -> list[str]:
-    table = [["score", "value", "95 % interval", "baseline"]]
-    table += [
-        [
-            score.name,
-            value_text(score, score.value),
-            interval_text(score),
-            value_text(score, score.baseline),
-        ]
-        for score in evaluation.scores
-        if score.name != "mAP"
-    ]
-    return columns(table, "<><>")
 
 
 def _labels(evaluation: MultilabelEvaluation, width: int) -> list[str]:

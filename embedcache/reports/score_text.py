@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from embedcache.evaluation.evaluate import Score
 from embedcache.evaluation.intervals import Interval
+from embedcache.reports.columns import columns
 
-__all__ = ["bounds_text", "interval_text", "is_share", "value_text"]
+__all__ = ["bounds_text", "interval_text", "is_share", "score_lines", "value_text"]
 
 _OTHERS = {"log-loss", "AUROC", "average precision"}
 
@@ -33,3 +36,17 @@ def bounds_text(interval: Interval | None, *, percent: bool = True) -> str:
         return "[–]"
     low, high = interval.low, interval.high
     return f"[{100 * low:.1f}, {100 * high:.1f}]" if percent else f"[{low:.3f}, {high:.3f}]"
+
+
+def score_lines(scores: Iterable[Score], baseline: str) -> list[str]:
+    """A table of scores with their intervals, beside what a baseline of that name gets."""
+    rows = [
+        [
+            score.name,
+            value_text(score, score.value),
+            interval_text(score),
+            value_text(score, score.baseline),
+        ]
+        for score in scores
+    ]
+    return columns([["score", "value", "95 % interval", baseline], *rows], "<><>")

@@ -14,8 +14,14 @@ from embedcache.reports.page.material import Material
 from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
 from embedcache.reports.page.repeat import repeat
 from embedcache.reports.page.rows import data
-from embedcache.reports.page.scores import bar_cell, choice, judged_by, leaderboard, score_cell
-from embedcache.reports.score_text import is_share
+from embedcache.reports.page.scores import (
+    bar_cell,
+    choice,
+    judged_by,
+    leaderboard,
+    score_cell,
+    score_section,
+)
 
 __all__ = ["multilabel_page"]
 
@@ -69,23 +75,12 @@ def _headline(report: MultilabelReport) -> str:
 
 
 def _scores(report: MultilabelReport) -> str:
-    rows = [
-        [
-            text(score.name),
-            score_cell(score, score.value),
-            bounds(score.interval, share=is_share(score.name)),
-            score_cell(score, score.baseline),
-        ]
-        for score in report.evaluation.scores
-    ]
-    notes = "".join(f'<p class="soft small">{text(note)}</p>' for note in report.evaluation.notes)
     about = (
         '<p class="soft small">Exact match: every label of a row is right. F1 is of the labels '
         f"answered, those with a probability above {THRESHOLD:g}; log-loss is the mean over rows "
         "and labels.</p>"
     )
-    head = ["score", "value", "95 % interval", "baseline"]
-    return section("Scores", table(head, rows, "<>>>"), about, notes)
+    return score_section(report.evaluation, "baseline", about)
 
 
 def _labels(report: MultilabelReport) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from embedcache.evaluation.evaluate import ClassScore, Score
+from embedcache.evaluation.evaluate import ClassScore, Evaluation, Score
 from embedcache.evaluation.intervals import Interval
+from embedcache.evaluation.multilabel import MultilabelEvaluation
 from embedcache.heads.report import FitReport
 from embedcache.heads.run_report import RunReport
 from embedcache.reports.class_weight_text import class_weight_words
@@ -21,6 +22,7 @@ __all__ = [
     "judged_by",
     "leaderboard",
     "score_cell",
+    "score_section",
     "scores",
 ]
 
@@ -70,15 +72,6 @@ def judged_by(report: RunReport) -> str:
 
 def scores(report: FitReport) -> str:
     """Every score with its interval and the same score of the majority baseline."""
-    rows = [
-        [
-            text(score.name),
-            score_cell(score, score.value),
-            bounds(score.interval, share=is_share(score.name)),
-            score_cell(score, score.baseline),
-        ]
-        for score in report.evaluation.scores
-    ]
     positive = report.evaluation.positive
     note = (
         f'<p class="soft small">AUROC and average precision: of “{inline(positive)}” '
@@ -86,9 +79,29 @@ def scores(report: FitReport) -> str:
         if positive is not None
         else ""
     )
-    notes = "".join(f'<p class="soft small">{text(note)}</p>' for note in report.evaluation.notes)
-    head = ["score", "value", "95 % interval", "majority"]
-    return section("Scores", table(head, rows, "<>>>"), note, notes)
+    return score_section(report.evaluation, "majority", note)
+
+
+def score_section(evaluation: Evaluation | MultilabelEvaluation, baseline: str, about: str) -> str:
+    """Every score with its interval, beside what a baseline of that name gets.
+
+    Args:
+        evaluation: The scores, and notes on them.
+        baseline: Its name.
+        about: Markup that explains scores, between them and the notes.
+    """
+    rows = [
+        [
+            text(score.name),
+            score_cell(score, score.value),
+            bounds(score.interval, share=is_share(score.name)),
+            score_cell(score, score.baseline),
+        ]
+        for score in evaluation.scores
+    ]
+    notes = "".join(f'<p class="soft small">{text(note)}</p>' for note in evaluation.notes)
+    head = ["score", "value", "95 % interval", baseline]
+    return section("Scores", table(head, rows, "<>>>"), about, notes)
 
 
 def score_cell(score: Score, value: float | None) -> str:
