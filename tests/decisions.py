@@ -41,6 +41,7 @@ def signals(**changes: Any) -> Signals:
         accuracy=0.85,
         interval=Interval(0.834, 0.865),
         doubtful=80,
+        surest_error=0.02,
         conflicting=0,
         doubts=(Doubt("a.png", 3, "cat", "dog", 0.9),),
         duplicates=Duplicates(2_000, 2, 0, True, 0),

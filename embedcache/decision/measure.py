@@ -25,7 +25,7 @@ from embedcache.decision.signals import (
 from embedcache.decision.thresholds import DETECTABLE, EASY, LEVEL
 from embedcache.decision.training_rows import TrainingRows
 from embedcache.evaluation.intervals import share_interval, wilson
-from embedcache.evaluation.label_errors import label_errors
+from embedcache.evaluation.label_errors import label_errors, surest_error
 from embedcache.evaluation.learning_curve import doubling
 from embedcache.evaluation.power import minimum_detectable_gain, rows_for_gain
 from embedcache.evaluation.splits import FOLDS
@@ -128,6 +128,7 @@ def measure(
         accuracy=1 - error,
         interval=interval,
         doubtful=len(doubts.row),
+        surest_error=surest_error(rows.labels, probabilities),
         conflicting=rows.conflicting,
         doubts=tuple(
             Doubt(ids.text(row), row, rows.classes[label], rows.classes[guess], margin)

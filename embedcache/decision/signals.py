@@ -153,6 +153,7 @@ class Signals:
         accuracy: Out of fold.
         interval: Wilson's, 95 %; None where rows or groups are too few for one.
         doubtful: Rows whose label is likely wrong.
+        surest_error: Share of labels that contradict the answers that the head is surest of.
         conflicting: Rows left out because the same image has several labels.
         doubts: The most doubtful rows, at most `LISTED` of `heads.reporting`.
         duplicates: Near duplicates between folds.
@@ -184,6 +185,7 @@ class Signals:
     accuracy: float
     interval: Interval | None
     doubtful: int
+    surest_error: float
     conflicting: int
     doubts: tuple[Doubt, ...]
     duplicates: Duplicates
@@ -214,6 +216,12 @@ class Signals:
     def doubtful_share(self) -> float:
         """Of all labelled training rows, those of contradicting labels included."""
         return (self.doubtful + self.conflicting) / (self.rows + self.conflicting)
+
+    @property
+    def contradicted_share(self) -> float:
+        """Labels that contradict the surest answers, or one another on the same image."""
+        wrong = self.surest_error * self.rows + self.conflicting
+        return wrong / (self.rows + self.conflicting)
 
     @property
     def duplicate_share(self) -> float:

@@ -96,12 +96,12 @@ def _target(facts: Facts) -> Answer:
 def _data(facts: Facts) -> Answer:
     signals = facts.signals
     found = signals.duplicates
-    holds = (
-        signals.doubtful_share >= LABEL_ERRORS.value or signals.duplicate_share > DUPLICATES.value
-    )
+    doubtful = min(signals.doubtful_share, signals.contradicted_share)
+    holds = doubtful >= LABEL_ERRORS.value or signals.duplicate_share > DUPLICATES.value
     text = (
         f"{signals.doubtful + signals.conflicting:,} labels in doubt "
-        f"({percent(signals.doubtful_share)}), {found.confirmed:,} rows of {found.rows:,} with a "
+        f"({percent(signals.doubtful_share)}), {percent(signals.contradicted_share)} against the "
+        f"surest answers; {found.confirmed:,} rows of {found.rows:,} with a "
         f"confirmed near duplicate in another fold ({percent(found.confirmed / found.rows)})"
     )
     if found.copies:

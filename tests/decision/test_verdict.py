@@ -15,7 +15,7 @@ LIMITS = Limits(None, 0.01, 10.0)
 _BETTER = HeadScore("lda", 0.88, 0.03, 0.01, 0.05)
 
 _ALONE = {
-    "FIX_DATA": signals(doubtful=300),
+    "FIX_DATA": signals(doubtful=300, surest_error=0.2),
     "TUNE_HEAD": signals(contest=replace(signals().contest, heads=(_BETTER,))),
     "NEW_FEATURES": signals(elsewhere=(OtherFeatures("other.h5", 2_000, _BETTER),)),
     "STAY_FROZEN": signals(accuracy=0.995, interval=Interval(0.99, 0.998)),
@@ -37,12 +37,24 @@ def test_each_answer_alone_gives_its_verdict(verdict: str) -> None:
     [
         signals(duplicates=Duplicates(2_000, 21, 0, True, 0)),
         signals(duplicates=Duplicates(2_000, 0, 0, True, 21)),
-        signals(doubtful=290, conflicting=12),
+        signals(doubtful=290, surest_error=0.145, conflicting=12),
     ],
 )
 def test_duplicates_copies_and_contradictions_are_data_to_fix(found: Signals) -> None:
     """More than 1 %, or 15 % together with other doubts."""
     assert ask(Facts(found, LIMITS))[0] == "FIX_DATA"
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "surest_error"), [(600, 0.14), (280, 0.3)], ids=["overlap", "few doubts"]
+)
+def test_doubts_count_where_the_surest_answers_share_them(
+    doubtful: int, surest_error: float
+) -> None:
+    """Overlapping classes and few rows raise doubts too, but not about what is plain."""
+    assert (
+        ask(Facts(signals(doubtful=doubtful, surest_error=surest_error), LIMITS))[0] != "FIX_DATA"
+    )
 
 
 @pytest.mark.parametrize("change", [{"on_edge": True}, {"converged": False}])
@@ -53,7 +65,7 @@ def test_an_unfinished_choice_is_a_head_to_tune(change: dict[str, bool]) -> None
 
 def test_the_target_counts_by_its_lower_bound() -> None:
     """And comes before everything else."""
-    noisy = signals(doubtful=300)
+    noisy = signals(doubtful=300, surest_error=0.2)
     assert ask(Facts(noisy, Limits(0.83, 0.01, 10.0)))[0] == "TARGET_MET"
     assert ask(Facts(noisy, Limits(0.84, 0.01, 10.0)))[0] == "FIX_DATA"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from embedcache.evaluation.label_errors import label_errors
+from embedcache.evaluation.label_errors import label_errors, surest_error
 
 
 def test_planted_errors_are_found_first() -> None:
@@ -33,3 +33,34 @@ def test_an_unknown_class_is_never_suggested() -> None:
     """No row is labelled as class 2, so there is no standard for it."""
     shares = np.array([[0.1, 0.0, 0.9], [0.0, 0.2, 0.8]])
     assert len(label_errors(np.array([0, 1]), shares).row) == 0
+
+
+def _out_of_fold(overlap: float, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Given labels of three classes, two of which overlap, and a calibrated head's answers."""
+    rng = np.random.default_rng(0)
+    true = np.arange(3_000) % 3
+    logits = 6 * np.eye(3)[true] + rng.normal(size=(3_000, 3))
+    hard = (true < 2) & (rng.random(3_000) < overlap)
+    logits[hard, :2] = rng.normal(size=(int(hard.sum()), 2)) + 4
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    replaced = rng.random(3_000) < noise
+    labels = np.where(replaced, (true + rng.integers(1, 3, 3_000)) % 3, true)
+    return labels, shares * (1 - 1.5 * noise) + noise / 2
+
+
+def test_overlapping_classes_are_sure_elsewhere() -> None:
+    """Half of two classes is a coin's toss; of what the head is sure of, nothing is wrong."""
+    labels, shares = _out_of_fold(overlap=0.6, noise=0.0)
+    assert (shares.argmax(axis=1) != labels).mean() > 0.15
+    assert surest_error(labels, shares) < 0.02
+
+
+def test_wrong_labels_contradict_the_surest_answers() -> None:
+    """About as many as there are, whether classes overlap or not."""
+    for overlap in (0.0, 0.6):
+        assert 0.15 < surest_error(*_out_of_fold(overlap, noise=0.2)) < 0.25
+
+
+def test_a_single_row_is_its_own_surest() -> None:
+    """No row is left out by rounding."""
+    assert surest_error(np.array([1]), np.array([[0.7, 0.3]])) == 1.0
