@@ -9,12 +9,8 @@ N is the number of training rows, D the embedding dimension.
 
 from __future__ import annotations
 
-import math
-import shutil
-import time
 from dataclasses import replace
-from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,33 +20,20 @@ from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
 from embedcache.errors import CacheInvalidError, IdentityMismatchError
 from embedcache.extraction.records import Observer, SilentObserver
 from embedcache.finetuning.locate import locate
-from embedcache.finetuning.tail_plan import FEWEST_STEPS, TailPlan, plan_crossed, plan_tail
+from embedcache.finetuning.tail_plan import TailPlan
 from embedcache.heads.forms.linear import Linear
-from embedcache.inputs.files import read_regular
-from embedcache.inputs.images import decode_rgb
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.activations import CachedView, cache_view, view_names
 from embedcache.workflows.deadline import Deadline, Watched
+from embedcache.workflows.pilot_plan import TRAINING, fitting, plan_pilot, steps_crossed
 
 if TYPE_CHECKING:
     from embedcache.backbones.architecture import Architecture
-    from embedcache.finetuning.recipe import Recipe
 
 __all__ = ["make_pilot"]
 
 _VIEWS = "crop"
 """Crops alone keep what every label means: digits and letters change when they are flipped."""
-
-_MOST_DISK = 4 << 30
-_TIMED = 8
-"""Images read to see how long that takes."""
-
-_EPOCHS = 20
-"""Of each training where there are several, which are for few rows: 100 steps on 160 digits, from
-blocks.5.0 of an EfficientNet-Lite0 on, won 7 rows of 200 and lost 1."""
-
-_TRAINING = 0.9
-"""Share of the time that is left when the activations are cached; the rest is for measuring."""
 
 
 def make_pilot(
@@ -98,15 +81,14 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
     # In the layout that it is trained in before it is profiled: another takes twice as long.
     classifier = Classifier(architecture.module, architecture.preprocessing, head(first))
     tower = classifier.eval().to(place).tower
-    count, precision = int((~first).sum()), training_precision(place)
-    recipe = recipe_for(family(tower), count, seed=task.seed, precision=precision)
-    plan = _plan(features, task, count, architecture, recipe, deadline)
-    if plan.trainings > 1:
-        recipe = replace(recipe, steps=_steps_crossed(recipe, len(task.rows)))
-    division, boundary = task.divide(plan.trainings), plan.split.boundary
+    recipe = recipe_for(
+        family(tower), int((~first).sum()), seed=task.seed, precision=training_precision(place)
+    )
+    plan = plan_pilot(features, task, int(first.sum()), architecture, recipe, deadline)
+    boundary, crossed = plan.split.boundary, plan.trainings > 1
     observer.note(_told(plan, task))
     watched = Watched(observer, deadline)
-    trained = np.full(len(task.rows), True) if plan.trainings > 1 else ~division.validated
+    trained = ~first | crossed
 
     def cached(rows: NDArray[np.bool_], view: str | None) -> CachedView:
         found = cache_view(
@@ -123,16 +105,21 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
     names = [block.name for block in blocks(tower)]
     model = Tail(classifier, boundary)
     freezing = Freezing.of(tower, len(names) - names.index(boundary))
-    some = cache.batches(trained & (division.part != 0), recipe)
-    step = measure_step(model, some, recipe, freezing, workers=0)
+    step = measure_step(model, cache.batches(~first, recipe), recipe, freezing, workers=0)
+    count = 1
+    if crossed:
+        shorter = replace(recipe, steps=steps_crossed(recipe, len(task.rows)))
+        count = fitting(task.trainings, shorter, step, deadline)
+        recipe = shorter if count > 1 else recipe
     for view in augmented:
         # Training at full length comes first: a view more helps less.
-        left = _TRAINING * (deadline.left - int(trained.sum()) * image)
-        if left < plan.trainings * recipe.steps * step:
+        left = TRAINING * (deadline.left - int(trained.sum()) * image)
+        if left < count * recipe.steps * step:
             break
         cache.views.append(cached(trained, view))
+    division = task.divide(count)
     trainings = Trainings(classifier, model, cache, recipe, freezing, observer)
-    found = trainings.run(division, head, step, deadline, _TRAINING)
+    found = trainings.run(division, head, step, deadline, TRAINING)
     validated = division.validated & (division.part < found.trainings)
     return PilotResult.of(
         division.frozen[validated],
@@ -188,50 +175,3 @@ def _head(table: NDArray[np.floating], task: PilotTask, held_out: NDArray[np.boo
     from embedcache.finetuning.start import starting_head
 
     return starting_head(table, task.labels, held_out, task.c).head
-
-
-def _plan(
-    features: FeatureCache,
-    task: PilotTask,
-    count: int,
-    architecture: Architecture,
-    recipe: Recipe,
-    deadline: Deadline,
-) -> TailPlan:
-    """Of all trainings, or of one on `count` of the rows where the time is too short for them."""
-    from embedcache.finetuning.splits import profile
-
-    size, embedding = architecture.preprocessing.image_size, features.identity.precision
-    splits = profile(architecture.module, size, embedding, recipe.precision)
-    costs: dict[str, Any] = {
-        "steps": recipe.steps,
-        "batch_size": recipe.batch_size,
-        "reading": _reading(features, task.rows[:_TIMED], architecture),
-        # Shards and the file that is assembled of them exist together for a moment.
-        "disk": min(_MOST_DISK, shutil.disk_usage(features.path.parent).free // 4),
-        "seconds": deadline.left,
-    }
-    *several, _one = task.trainings
-    if several:
-        shorter = {**costs, "steps": _steps_crossed(recipe, len(task.rows))}
-        if plan := plan_crossed(splits, len(task.rows), several, **shorter):
-            return plan
-    return plan_tail(splits, count, len(task.rows) - count, **costs)
-
-
-def _steps_crossed(recipe: Recipe, rows: int) -> int:
-    """Of each training where there are several, at full length."""
-    return min(recipe.steps, max(FEWEST_STEPS, math.ceil(_EPOCHS * rows / recipe.batch_size)))
-
-
-def _reading(features: FeatureCache, rows: NDArray[np.int64], architecture: Architecture) -> float:
-    """Seconds to read, decode and prepare an image."""
-    from embedcache.workflows.repair import manifest_of
-
-    manifest = manifest_of(features)
-    seconds = []
-    for row in rows:
-        started = time.perf_counter()
-        architecture.preprocessing.apply(decode_rgb(read_regular(manifest.path(int(row)))))
-        seconds.append(time.perf_counter() - started)
-    return median(seconds)

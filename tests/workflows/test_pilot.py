@@ -25,7 +25,7 @@ from embedcache.finetuning.recipe import Recipe
 from embedcache.finetuning.start import Start, starting_head
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows import pilot as pilot_workflow
-from embedcache.workflows import pilot_training
+from embedcache.workflows import pilot_plan, pilot_training
 from embedcache.workflows.deadline import Deadline
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.pilot import make_pilot
@@ -258,8 +258,8 @@ def test_blocks_are_timed_as_they_are_trained(
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of several trainings, too: 4 each."""
-    monkeypatch.setattr("embedcache.workflows.pilot.FEWEST_STEPS", 4)
-    monkeypatch.setattr("embedcache.workflows.pilot._EPOCHS", 1)
+    monkeypatch.setattr("embedcache.workflows.pilot_plan.FEWEST_STEPS", 4)
+    monkeypatch.setattr("embedcache.workflows.pilot_plan._EPOCHS", 1)
     monkeypatch.setattr("embedcache.finetuning.tail_plan.FEWEST_STEPS", 4)
 
 
@@ -304,7 +304,7 @@ def test_where_the_time_is_too_short_for_several_trainings_there_is_one(
     features: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is no complete answer then, and says how many times as long one would take."""
-    monkeypatch.setattr(pilot_workflow, "plan_crossed", lambda *_, **__: None)
+    monkeypatch.setattr(pilot_plan, "plan_crossed", lambda *_, **__: None)
     result = make_pilot(features, device="cpu")(_task(features, trainings=(5, 4, 3, 1)))
     assert (result.rows, result.trainings, result.asked) == (4, 1, 3)
     assert not result.is_complete
