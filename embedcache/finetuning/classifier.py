@@ -52,18 +52,25 @@ class Classifier(nn.Module):
         weights = self.head.weight.detach().cpu().double().numpy()
         return Linear(weights, self.head.bias.detach().cpu().double().numpy())
 
-    def features(self, pixels: Tensor) -> Tensor:
-        """(B, H, W, 3) uint8 to (B, D)."""
+    def planes(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, 3, H, W) float32, normalised."""
         planes = pixels.permute(0, 3, 1, 2)  # in memory still channels last
         if self.layout != torch.channels_last:
             planes = planes.contiguous()
-        features: Tensor = self.tower(planes.float().div_(255).sub_(self.mean).div_(self.std))
+        return planes.float().div_(255).sub_(self.mean).div_(self.std)
+
+    def features(self, pixels: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 to (B, D)."""
+        features: Tensor = self.tower(self.planes(pixels))
         return features
+
+    def logits(self, features: Tensor) -> Tensor:
+        """(B, D) to (B, K) float32."""
+        # bfloat16 keeps three digits: too few for logits, and the head costs next to nothing.
+        with torch.autocast(features.device.type, enabled=False):
+            logits: Tensor = self.head(features.float())
+        return logits
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 to (B, K) float32."""
-        features = self.features(pixels)
-        # bfloat16 keeps three digits: too few for logits, and the head costs next to nothing.
-        with torch.autocast(pixels.device.type, enabled=False):
-            logits: Tensor = self.head(features.float())
-        return logits
+        return self.logits(self.features(pixels))

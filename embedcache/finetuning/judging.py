@@ -6,7 +6,6 @@ V is the number of images, K of classes.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,27 +18,7 @@ from embedcache.finetuning.loading import stream
 from embedcache.finetuning.precision import autocast
 from embedcache.heads.logreg import softmax
 
-__all__ = ["ImageJudge", "logits_of", "row_losses", "score"]
-
-
-@dataclass(frozen=True, eq=False)
-class ImageJudge:
-    """Judges a model by the validation images.
-
-    Attributes:
-        rows: The images.
-        precision: Of the forward pass: that of the backbone's identity.
-        workers: Processes that prepare images.
-    """
-
-    rows: InOrder
-    precision: str
-    workers: int
-
-    def __call__(self, model: nn.Module) -> tuple[float, float]:
-        """Log-loss and accuracy."""
-        logits = logits_of(model, self.rows, self.precision, self.workers)
-        return score(logits, self.rows.images.labels)
+__all__ = ["logits_of", "row_losses", "score"]
 
 
 def logits_of(model: nn.Module, rows: InOrder, precision: str, workers: int) -> NDArray[np.float32]:

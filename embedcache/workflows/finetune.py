@@ -128,7 +128,7 @@ def finetune(
     with exclusive(work.with_suffix(".lock")):
         session = Tuning(material, options, work, notify=notify, on_step=on_step)
         tuned = session.run()
-        swept = go_back(material, tuned, session.workers)
+        swept = go_back(material, tuned)
         opened = None
         if swept.alpha and test is not None:
             opened = (

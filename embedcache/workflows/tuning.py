@@ -21,11 +21,14 @@ from embedcache.finetuning.cost import Cost, fit_into, measure_step
 from embedcache.finetuning.curve import Progress
 from embedcache.finetuning.freezing import Freezing
 from embedcache.finetuning.images import InOrder
-from embedcache.finetuning.judging import ImageJudge
+from embedcache.finetuning.judging import score
+from embedcache.finetuning.looks import ImageLooks, Look, TailLooks
+from embedcache.finetuning.parts import TAIL
 from embedcache.finetuning.precision import training_precision
 from embedcache.finetuning.rates import FACTORS, Trial, best_rate, restore, run_trial, trial_recipe
 from embedcache.finetuning.recipe import Recipe, recipe_for
 from embedcache.finetuning.record import CachedTail, Plan
+from embedcache.finetuning.splits import TAIL_SHARE
 from embedcache.finetuning.training import Judge, Trained, train
 from embedcache.heads.json_records import dump_record
 from embedcache.storage.digests import sha256_hex
@@ -52,6 +55,7 @@ class Tuned:
         recipe: As trained.
         trials: That chose its rate.
         freezing: Which parameters moved.
+        look: At the validation rows, whatever the weights are.
     """
 
     trained: Trained
@@ -59,6 +63,7 @@ class Tuned:
     recipe: Recipe
     trials: tuple[Trial, ...]
     freezing: Freezing
+    look: Look
 
 
 def fingerprint_of(material: Material, options: FinetuneOptions) -> str:
@@ -103,7 +108,7 @@ class Tuning:
         default = 1 if is_cpu else default_workers()
         self.workers = default if options.workers is None else options.workers
         rows = InOrder(material.validation, _JUDGED_AT_ONCE)
-        self._judge = ImageJudge(rows, material.precision, self.workers)
+        self._look: Look = ImageLooks(material.classifier, rows, material.precision, self.workers)
 
     def run(self) -> Tuned:
         """Train, from wherever an earlier run left off.
@@ -127,6 +132,8 @@ class Tuning:
             Told(self._notify, self._on_step),
         )
         if course.tail is not None:
+            assert isinstance(self._look, ImageLooks), "a training is run once"
+            self._look = TailLooks(self._look, course.tail.boundary, self._work)
             cost = replace(cost, caching=time.monotonic() - started)
         plan = self._settled(course, wanted, cost)
         trials = tuple(self._trial(course, plan, number) for number in range(plan.trials))
@@ -135,11 +142,11 @@ class Tuning:
             self._notify(f"learning rate: {recipe.learning_rate:.2g}")
 
         def judge(_model: nn.Module) -> tuple[float, float]:
-            # The whole model, from the images, whatever part of it is trained on whatever.
-            return self._judge(self._material.classifier)
+            # The whole model, whatever part of it is trained on whatever.
+            return self._judge()
 
         trained = self._train(course, recipe, "training", judge)
-        return Tuned(trained, plan, recipe, trials, course.freezing)
+        return Tuned(trained, plan, recipe, trials, course.freezing, self._look)
 
     def forget(self) -> None:
         """Remove the state, once the result is safe."""
@@ -160,8 +167,15 @@ class Tuning:
             precision=precision,
             seed=options.seed,
         )
-        judge = len(material.validation) * material.image_seconds
-        return recipe, Cost(0.0, judge, len(FACTORS) if options.lr_auto else 0)
+        look = len(material.validation) * material.image_seconds
+        trials = len(FACTORS) if options.lr_auto else 0
+        if options.unfreeze == TAIL:  # the images once, and then what is trained
+            return recipe, Cost(0.0, TAIL_SHARE * look, trials, look)
+        return recipe, Cost(0.0, look, trials)
+
+    def _judge(self) -> tuple[float, float]:
+        """Log-loss and accuracy on the validation rows, as the classifier is now."""
+        return score(self._look(), self._material.validation.labels)
 
     def _settled(self, course: Course, wanted: Recipe, cost: Cost) -> Plan:
         """The plan of an earlier run, else a new one."""
@@ -179,6 +193,10 @@ class Tuning:
             course.model, course.batches(wanted), wanted, course.freezing, course.workers
         )
         cost = replace(cost, step=step)
+        if course.tail is not None:
+            started = time.monotonic()
+            self._judge()
+            cost = replace(cost, judge=time.monotonic() - started)
         recipe = fit_into(self._options.budget, wanted, cost)
         minutes = cost.seconds(recipe.steps) / 60
         notes = []
@@ -214,7 +232,7 @@ class Tuning:
 
         def measured(recipe: Recipe) -> tuple[float, float]:
             self._train(course, recipe, f"trial-{number}", None)
-            return self._judge(classifier)
+            return self._judge()
 
         trial = run_trial(trial_recipe(plan.recipe, FACTORS[number]), measured)
         restore(classifier, initial)

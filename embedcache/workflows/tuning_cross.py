@@ -198,7 +198,7 @@ class CrossFit:
         work = self._work / f"third-{third}"
         session = Tuning(material, options, work, notify=self._notify, on_step=self._on_step)
         tuned = session.run()
-        swept = go_back(material, tuned, session.workers)
+        swept = go_back(material, tuned)
         shares = frozen
         if swept.alpha:  # else this training would have stayed frozen
             images = images_at(tuning.cache, tuning.rows[held_out], options.source)

@@ -149,22 +149,16 @@ def images_at(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None)
     )
 
 
-def go_back(material: Material, tuned: Tuned, workers: int) -> Sweep:
+def go_back(material: Material, tuned: Tuned) -> Sweep:
     """Take the classifier as far from the frozen weights as the validation rows find good.
 
     Args:
         material: Its classifier has the final weights.
-        tuned: Both ends.
-        workers: Processes that prepare images.
+        tuned: Both ends, and how to look at these rows.
     """
-    rows = InOrder(material.validation, _AT_ONCE)
-
-    def logits(model: nn.Module) -> NDArray[np.float32]:
-        return logits_of(model, rows, material.precision, workers)
-
     ends = tuned.trained.initial, tuned.trained.final
     labels, group = material.validation.labels, material.validation_group
-    return sweep(material.classifier, *ends, logits, labels, group)
+    return sweep(material.classifier, *ends, lambda _model: tuned.look(), labels, group)
 
 
 def open_gate(
