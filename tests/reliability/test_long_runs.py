@@ -1,29 +1,12 @@
 """Months of use: many update cycles, many rows, and what they leave behind."""
 
-import gc
-import os
-import resource
-import threading
 from pathlib import Path
 
 import children
 import pytest
 from bench import Bench
 from builders import image_folder, png
-
-
-def _handles() -> int:
-    return len(os.listdir("/proc/self/fd"))
-
-
-def _resident() -> int:
-    """Bytes of memory that this process holds now."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
-
-
-def _names(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+from soak import names, soak
 
 
 def _cycles(bench: Bench, numbers: range) -> None:
@@ -37,17 +20,10 @@ def _cycles(bench: Bench, numbers: range) -> None:
 
 
 def _soak(tmp_path: Path, cycles: int) -> int:
-    """Use a cache for a while and then as long again; gives the bytes that memory grew by."""
+    """Update a cache so often, and as often again; gives the bytes that memory grew by."""
     bench = Bench(image_folder(tmp_path / "photos", 2, 20), tmp_path / "cache")
     bench.extract()
-    _cycles(bench, range(cycles))
-    gc.collect()
-    before = _names(bench.root), _handles(), threading.active_count()
-    resident = _resident()
-    _cycles(bench, range(cycles, 2 * cycles))
-    gc.collect()
-    assert (_names(bench.root), _handles(), threading.active_count()) == before
-    return _resident() - resident
+    return soak(lambda numbers: _cycles(bench, numbers), cycles, lambda: names(bench.root))
 
 
 def test_update_cycles_leave_nothing_behind(tmp_path: Path) -> None:
