@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
-from embedcache.errors import CacheError
+from embedcache.errors import CacheError, UsageError
 from embedcache.extraction.files_index import FilesIndex
 from embedcache.extraction.survey import FRAGMENTS, SHARDS
 from embedcache.storage.publish import has_dead_writer
@@ -32,7 +32,7 @@ def clean_up(place: CachePlace, work: Path, index: FilesIndex, cache: FeatureCac
     published.add(cache)
     for shard in sorted(work.glob(SHARDS)):
         if _is_published(shard, published):
-            shard.unlink()
+            shard.unlink(missing_ok=True)
     abandoned = [*work.glob(".*"), *place.folder.glob(f".{place.file.name}*")]
     for path in (*fragments, work / "plan.json", work / "plan.samples"):
         path.unlink(missing_ok=True)
@@ -48,6 +48,8 @@ def clean_up(place: CachePlace, work: Path, index: FilesIndex, cache: FeatureCac
 def _is_published(shard: Path, published: RowLookup) -> bool:
     try:
         digests = FeatureCache(shard).sha256
-    except CacheError:
-        return True  # it is damaged: whatever it held was embedded again
+    except (CacheError, UsageError):
+        # Damaged: whatever it held was embedded again. Or gone: where locks do not work, another
+        # writer has cleaned up before us.
+        return True
     return bool((published.find_all(digests)[0] >= 0).all())

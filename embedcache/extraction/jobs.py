@@ -28,6 +28,7 @@ from embedcache.records.identity import Numerics
 from embedcache.records.manifest import NO_CODE, Manifest
 from embedcache.records.rejects import Reject, RejectReason
 from embedcache.records.strings import Strings
+from embedcache.storage.publish import make_dir
 from embedcache.store.cache import FeatureCache
 from embedcache.store.contents import CacheMeta, RowTables
 from embedcache.store.lookup import RowLookup
@@ -115,6 +116,8 @@ class JobRunner:
             self._collect(job)
         self._settle_copies(job)
         started = time.perf_counter()
+        # Where locks do not work, another writer may have published and cleaned up meanwhile.
+        make_dir(files.shard.parent)
         FilesIndex.of(job.stats).save(files.fragment)
         if job.numerics or job.rejects:
             self._write(job, files.shard)

@@ -5,6 +5,7 @@ N is the number of rows.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import sys
@@ -68,19 +69,7 @@ def open_file(path: Path, *, verify: bool) -> OpenFile:
         StorageError: The system refuses to read it.
     """
     with storage_errors(path):
-        if path.is_dir():
-            raise UsageError(
-                "a folder stands where a cache file should be",
-                where=path,
-                hint="move it away, or name the .h5 file that is meant",
-            )
-        if not path.is_file():
-            raise UsageError(
-                "there is no cache file at this path",
-                where=path,
-                hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
-            )
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = _opened(path)
     try:
         file_map = map_file(path, descriptor)
         with storage_errors(path):
@@ -93,6 +82,23 @@ def open_file(path: Path, *, verify: bool) -> OpenFile:
     if len(tables) and tables.numerics.max() >= len(meta.numerics):
         raise invalid(path, "/numerics points past the numerics list")
     return OpenFile(raw, file_map.tables, sums, meta, tables)
+
+
+def _opened(path: Path) -> int:
+    if path.is_dir():
+        raise UsageError(
+            "a folder stands where a cache file should be",
+            where=path,
+            hint="move it away, or name the .h5 file that is meant",
+        )
+    if path.is_file():
+        with contextlib.suppress(FileNotFoundError):  # it may go in this moment
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    raise UsageError(
+        "there is no cache file at this path",
+        where=path,
+        hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
+    )
 
 
 def _map_private(descriptor: int) -> mmap.mmap:
