@@ -55,7 +55,7 @@ def accuracy(results: dict[str, Any], part: str) -> float | None:
         return None
     if part == "frozen":
         return 100 * float(_score(results[part], "accuracy"))
-    gate = results[part]["finetune"]["gate"]
+    gate = results[part]["finetune"].get("gate")
     return accuracy(results, "frozen") if gate is None else 100 * float(gate["accuracy_after"])
 
 

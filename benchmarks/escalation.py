@@ -118,7 +118,7 @@ def cell_of(measured: dict[str, Any]) -> Cell:
     """What the tables need of it."""
     decided, tuned = measured["decide"], measured["finetune"]
     accuracy = next(each["value"] for each in measured["scores"] if each["name"] == "accuracy")
-    decision, gate = decided["decision"], tuned["finetune"]["gate"]
+    decision, gate = decided["decision"], tuned["finetune"].get("gate")
     pilot = decision["pilot"]
     # Without a gate the validation rows went back to the frozen weights.
     interval = gate["interval"] if gate else {"low": 0.0, "high": 0.0}

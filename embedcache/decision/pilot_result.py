@@ -19,11 +19,17 @@ from numpy.typing import NDArray
 from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.units import paired_difference
 
-__all__ = ["BOUND_LEVEL", "LUCK", "Division", "Pilot", "PilotResult", "PilotTask"]
+__all__ = ["BOUND_LEVEL", "DEPTH", "LUCK", "Division", "Pilot", "PilotResult", "PilotTask"]
 
 BOUND_LEVEL = 0.8
 """Of each one-sided bound of the gain: a pilot that errs costs minutes, not a backbone, and the
 gate of the fine-tuning tests again at 95 %."""
+
+DEPTH = 0.5
+"""Share of a step of all blocks that a pilot's have to take for it to speak for them. *Seen*: from
+blocks of 15 % or less on, EfficientNet-Lite0 gained 0 to 1 point on Fashion-MNIST and ELPV, where
+all blocks gained 3 to 6; from the first block on, pilots gained 5.8 and 7.2 points where all blocks
+gained 6.7 and 7.0."""
 
 LUCK = 1 / 8
 """By how much a training is better or worse than its like, in standard deviations, as a share of
@@ -105,6 +111,7 @@ class PilotResult:
         only_frozen: Rows that only the frozen one has right.
         minutes: It took, caching of activations included.
         boundary: The block from which on it trained.
+        share: That its steps take of steps that train all blocks.
         views: Augmented views of each image that it trained on.
         steps: Of the shortest training.
         wanted: Steps that each would have taken with more time.
@@ -122,20 +129,21 @@ class PilotResult:
     only_frozen: int
     minutes: float
     boundary: str
+    share: float
     views: int
     steps: int
     wanted: int
 
     @property
     def is_complete(self) -> bool:
-        """Whether it took every step that it wanted, in as many trainings as it takes."""
-        return self.steps >= self.wanted and self.trainings >= self.asked
+        """Whether it took every step that it wanted, and the trainings and blocks that it takes."""
+        return self.missing <= 1
 
     @property
     def missing(self) -> float:
         """How many times as long it would have to be to be complete."""
-        more = self.wanted / max(1, self.steps)
-        return more * max(1.0, self.asked / self.trainings)
+        more = max(1.0, self.wanted / max(1, self.steps))
+        return more * max(1.0, self.asked / self.trainings) * max(1.0, DEPTH / self.share)
 
     @classmethod
     def of(
@@ -148,6 +156,7 @@ class PilotResult:
         asked: int,
         minutes: float,
         boundary: str,
+        share: float,
         views: int,
         steps: int,
         wanted: int,
@@ -169,6 +178,7 @@ class PilotResult:
             asked: Trainings that it takes to see enough.
             minutes: It took.
             boundary: The block from which on it trained.
+            share: That its steps take of steps that train all blocks.
             views: Augmented views of each image.
             steps: Of the shortest training.
             wanted: Steps that each would have taken with more time.
@@ -194,6 +204,7 @@ class PilotResult:
             only_frozen,
             minutes,
             boundary,
+            share,
             views,
             steps,
             wanted,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from embedcache.decision.pilot_result import PilotResult
+from embedcache.decision.pilot_result import DEPTH, PilotResult
 from embedcache.decision.record import Limits, Step
 from embedcache.decision.signals import Signals
 from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, LABEL_ERRORS
@@ -210,6 +210,8 @@ def _cut_short(pilot: PilotResult) -> str:
         missing.append(f"{pilot.trainings} of the {pilot.asked} trainings that such rows take")
     if pilot.steps < pilot.wanted:
         missing.append(f"{pilot.steps:,} of {pilot.wanted:,} steps")
+    if pilot.share < DEPTH:
+        missing.append(f"{percent(pilot.share)} of the network, from {pilot.boundary} on")
     return f"; the budget left it {' and '.join(missing)}" if missing else ""
 
 
@@ -219,11 +221,12 @@ _ASKS_A_PILOT = Answer(None, "only after a pilot")
 def _more(facts: Facts) -> Answer:
     if facts.pilot is None:
         return _ASKS_A_PILOT
+    # Labels are dearer than minutes: first the pilot has to have had its chance.
     found = facts.signals.doubling
     return Answer(
-        found.low > facts.limits.min_gain,
+        facts.pilot.is_complete and found.low > facts.limits.min_gain,
         f"twice the data promise {_points(found.gain)} points, with 95 % confidence at least "
-        f"{_points(found.low)}",
+        f"{_points(found.low)}{_cut_short(facts.pilot)}",
     )
 
 

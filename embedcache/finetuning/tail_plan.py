@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from embedcache.errors import BudgetError
 from embedcache.finetuning.splits import Split
 
-__all__ = ["FEWEST_STEPS", "VIEWS", "TailPlan", "plan_crossed", "plan_tail", "steps_within"]
+__all__ = [
+    "FEWEST_STEPS",
+    "VIEWS",
+    "WORTH",
+    "TailPlan",
+    "plan_crossed",
+    "plan_tail",
+    "steps_within",
+]
 
 VIEWS = (4, 2, 1)
 
-_ENOUGH = 0.15
+WORTH = 0.15
 """Share of a step of the whole tower that is worth more than further views of less of it; where no
 split leaves that much, it is the first one."""
 
@@ -63,6 +72,7 @@ def plan_tail(
     reading: float,
     disk: int,
     seconds: float,
+    worth: Sequence[float] = (WORTH,),
 ) -> TailPlan:
     """The most that fits: as many views as may be, and as many blocks as they leave room for.
 
@@ -79,17 +89,18 @@ def plan_tail(
         reading: Seconds to read and decode an image.
         disk: Bytes that may be used.
         seconds: For caching and training together.
+        worth: Shares of a step that are worth training, falling: the first that fits.
 
     Raises:
         BudgetError: Not even the last block fits.
     """
-    fewest, enough = views[-1], min(_ENOUGH, splits[0].share)
-    for count in views:
-        for split in splits:
-            plan = _cost(split, count, train, validation, steps, batch_size, reading)
-            is_worth = count == fewest or split.share >= enough
-            if is_worth and plan.bytes <= disk and plan.caching + plan.training <= seconds:
-                return plan
+    fewest = views[-1]
+    shares = _worth(splits, worth)
+    choices = [(split, count) for most in shares for count in views for split in most]
+    for split, count in [*choices, *((split, fewest) for split in splits)]:
+        plan = _cost(split, count, train, validation, steps, batch_size, reading)
+        if plan.bytes <= disk and plan.caching + plan.training <= seconds:
+            return plan
     plan = _cost(splits[-1], fewest, train, validation, steps, batch_size, reading)
     if plan.bytes > disk:
         raise BudgetError(
@@ -120,6 +131,7 @@ def plan_crossed(
     reading: float,
     disk: int,
     seconds: float,
+    worth: Sequence[float] = (WORTH,),
 ) -> TailPlan | None:
     """The most trainings that fit at full length, else the fewest, shortened; None if neither fits.
 
@@ -135,20 +147,26 @@ def plan_crossed(
         reading: Seconds to read and decode an image.
         disk: Bytes that may be used.
         seconds: For caching and trainings together.
+        worth: Shares of a step that are worth training, falling: the first that fits.
     """
-    enough = min(_ENOUGH, splits[0].share)
-    worth = [split for split in splits if split.share >= enough]
-    for count in trainings:
-        for views in VIEWS:
-            for split in worth:
-                plan = _cost(split, views, rows, 0, steps, batch_size, reading, count)
-                if plan.bytes <= disk and plan.caching + plan.training <= seconds:
-                    return plan
-    plan = _cost(worth[-1], VIEWS[-1], rows, 0, steps, batch_size, reading, trainings[-1])
+    shares = _worth(splits, worth)
+    for most, count, views in product(shares, trainings, VIEWS):
+        for split in most:
+            plan = _cost(split, views, rows, 0, steps, batch_size, reading, count)
+            if plan.bytes <= disk and plan.caching + plan.training <= seconds:
+                return plan
+    last = shares[-1][-1]
+    plan = _cost(last, VIEWS[-1], rows, 0, steps, batch_size, reading, trainings[-1])
     fitting = int(steps * (seconds - plan.caching) / plan.training)
     if plan.bytes > disk or fitting < FEWEST_STEPS:
         return None
     return replace(plan, steps=fitting, training=plan.training * fitting / steps)
+
+
+def _worth(splits: Sequence[Split], shares: Sequence[float]) -> list[list[Split]]:
+    """Splits that leave each share, or as much as there is."""
+    most = splits[0].share
+    return [[split for split in splits if split.share >= min(share, most)] for share in shares]
 
 
 def steps_within(seconds: float, step: float, wanted: int) -> int:

@@ -129,6 +129,7 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
         asked=task.enough,
         minutes=deadline.minutes,
         boundary=boundary,
+        share=plan.split.share,
         views=len(cache.views),
         steps=found.steps,
         wanted=recipe.steps,

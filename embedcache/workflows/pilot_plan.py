@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.decision.pilot_result import PilotTask
-from embedcache.finetuning.tail_plan import FEWEST_STEPS, TailPlan, plan_crossed, plan_tail
+from embedcache.decision.pilot_result import DEPTH, PilotTask
+from embedcache.extraction.loading import default_workers
+from embedcache.finetuning.tail_plan import FEWEST_STEPS, WORTH, TailPlan, plan_crossed, plan_tail
 from embedcache.inputs.files import read_regular
 from embedcache.inputs.images import decode_rgb
 from embedcache.store.cache import FeatureCache
@@ -67,10 +68,12 @@ def plan_pilot(
     costs: dict[str, Any] = {
         "steps": recipe.steps,
         "batch_size": recipe.batch_size,
-        "reading": _reading(features, task.rows[:_TIMED], architecture),
+        # As many threads read as there are cores.
+        "reading": _reading(features, task.rows[:_TIMED], architecture) / default_workers(),
         # Shards and the file that is assembled of them exist together for a moment.
         "disk": min(_MOST_DISK, shutil.disk_usage(features.path.parent).free // 4),
         "seconds": TRAINING * deadline.left,
+        "worth": (DEPTH, WORTH),
     }
     *several, _one = task.trainings
     if several:

@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from embedcache.errors import UsageError
+from embedcache.extraction.loading import default_workers
 from embedcache.extraction.records import NotesOnly, Observer
 from embedcache.finetuning.activation_batches import ActivationBatches, Activations
 from embedcache.finetuning.augment_names import NO_AUGMENTATION
@@ -204,7 +205,7 @@ def _settled(
         views=_views(options),
         steps=round(recipe.steps * (1 + cost.trials / 4)),
         batch_size=recipe.batch_size,
-        reading=_reading(material),
+        reading=_reading(material) / default_workers(),  # as many threads read
         # A view's shards and the file that is assembled of them exist together for a moment.
         disk=shutil.disk_usage(folder).free // 2,
         seconds=_left(options.budget, cost),

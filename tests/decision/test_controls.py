@@ -28,6 +28,7 @@ def _found(task: PilotTask, tuned: Callable[[np.ndarray], np.ndarray]) -> PilotR
         asked=task.enough,
         minutes=1.0,
         boundary="blocks.5",
+        share=0.6,
         views=1,
         steps=9,
         wanted=9,

@@ -87,6 +87,18 @@ def test_the_pilot_decides_by_gain_and_bound(
     assert ask(facts)[0] == verdict
 
 
+def test_a_shallow_pilot_cannot_say_that_there_is_nothing_to_gain() -> None:
+    """Nor send for more labels: it has not tried what it was asked about. What it gains counts."""
+    for promised in (0.03, 0.009):
+        found = signals(doubling=Doubling(0.04, promised))
+        shallow = replace(pilot(0.0, -0.01), share=0.2)
+        verdict, evidence, _ = ask(Facts(found, LIMITS, shallow))
+        assert verdict == "PILOT_NEEDED"
+        assert "left it 20.0 % of the network, from blocks.5 on: raise --budget" in evidence
+    gained = replace(pilot(0.02, 0.005), share=0.2)
+    assert ask(Facts(signals(), LIMITS, gained))[0] == "ESCALATE"
+
+
 @pytest.mark.parametrize(
     ("one", "crossed", "verdict"),
     [(0.112, 0.2, PILOT_NEEDED), (0.113, 0.112, PILOT_NEEDED), (0.113, 0.113, "INCONCLUSIVE")],

@@ -52,6 +52,17 @@ def test_views_are_given_up_for_blocks_that_are_worth_it() -> None:
     assert (plan.split.boundary, plan.views) == ("late", 1)
 
 
+def test_blocks_that_are_asked_for_come_before_views() -> None:
+    """The largest share that fits in any number of views, else the next."""
+    given = {"worth": (0.5, 0.15), "seconds": 400.0}
+    assert (_plan(**given).split.boundary, _plan(**given).views) == ("early", 4)
+    few = _plan(disk=3_000_000, **given)
+    assert (few.split.boundary, few.views) == ("early", 1)
+    assert _plan(disk=3_000_000, seconds=400.0).split.boundary == "middle"
+    less = _plan(disk=2_000_000, **given)
+    assert (less.split.boundary, less.views) == ("middle", 1)
+
+
 def test_less_time_takes_fewer_steps_of_the_last_block() -> None:
     """Where 500 steps never fit, as many as do."""
     plan = _plan(seconds=36)

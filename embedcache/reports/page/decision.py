@@ -129,6 +129,7 @@ def _pilot(decision: Decision) -> str:
         ["validation rows", f"{pilot.rows:,}"],
         ["trainings", f"{pilot.trainings}"],
         ["from block", text(pilot.boundary)],
+        ["of the network, in time", f"{percent(pilot.share)} %"],
         ["views of each image", str(pilot.views)],
         ["steps, of those wanted", f"{pilot.steps:,} of {pilot.wanted:,}"],
         ["minutes", f"{pilot.minutes:.1f}"],
