@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 
 from embedcache.heads.features import Features
+from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.minimise import Minimiser, minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
-from embedcache.heads.solver.preconditioner import Gram
 from embedcache.heads.solver.rows import Rows
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
@@ -150,10 +150,10 @@ def _solve(
     objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
     every = torch.arange(len(objective))
     begin = objective.start() if start is None else _warm(objective, start, scaler)
-    gram = Gram.of(objective, begin)
+    leading = Leading.of(objective)
     fits = []
     for part in torch.split(every, max(1, COLUMNS // objective.targets.k)):
-        run = minimise(objective.subset(part), begin[part], gram, tolerance, max_passes)
+        run = minimise(objective.subset(part), begin[part], leading, tolerance, max_passes)
         fits.append(_result(run, run.converged(tolerance), scaler))
     return Fit(
         np.concatenate([fit.weights for fit in fits]),

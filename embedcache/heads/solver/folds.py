@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from embedcache.evaluation.folds import NEVER
 from embedcache.heads.features import Features
 from embedcache.heads.solver.fit import COLUMNS, MakeTargets, into_span, scaler_sides
+from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.minimise import minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
-from embedcache.heads.solver.preconditioner import Gram
 from embedcache.heads.solver.rows import Rows
 from embedcache.heads.standardise import Scaler
 
@@ -121,7 +121,7 @@ class _Group:
         self._fold = np.where(member, np.searchsorted(numbers, folds), -1)
         weights = torch.from_numpy(np.where(folds != numbers[:, None], weight, 0.0))
         self._sides = Sides(weights.to(device, rows.dtype), *scaler_sides(rows, scalers))
-        self._gram: Gram | None = None
+        self._leading: Leading | None = None
         shape = (len(numbers) * self._targets.labels, self._targets.k, rows.d + 1)
         self._parameters = torch.zeros(shape, dtype=rows.dtype, device=device)
 
@@ -139,8 +139,8 @@ class _Group:
             intercept=True,
             dtype=self._rows.dtype,
         )
-        if self._gram is None:
-            self._gram = Gram.of(objective, self._parameters)
+        if self._leading is None:
+            self._leading = Leading.of(objective)
         converged, passes = True, 0
         # The history of a part is gone before the next begins: of all it would be as large as
         # the features where there are many classes.
@@ -148,12 +148,11 @@ class _Group:
             run = minimise(
                 objective.subset(part),
                 self._parameters[part],
-                self._gram,
+                self._leading,
                 tolerance,
                 max_passes,
                 rough=True,
             )
-            self._gram = run.gram
             self._parameters[part] = run.state.parameters.to(self._rows.dtype)
             converged &= bool(run.converged(tolerance).all())
             passes += run.state.passes * len(part)

@@ -1,4 +1,4 @@
-"""`minimise`: L-BFGS with a Kronecker preconditioner, in the precision that each stage needs."""
+"""`minimise`: L-BFGS with a preconditioner, in the precision that each stage needs."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import replace
 import torch
 
 from embedcache.heads.solver.lbfgs import Lbfgs
+from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.objective import Objective
-from embedcache.heads.solver.preconditioner import Gram, Kronecker
+from embedcache.heads.solver.preconditioner import TwoLevel
 
 __all__ = ["Minimiser", "minimise"]
 
 _HALF, _SINGLE = 1e-5, 1e-7
 """Tolerances that bfloat16 and float32 are asked for: below them rounding may keep a gap from
 closing."""
+
+_FIRST = 4
+"""Passes after which the preconditioner is renewed first, on the way from a start that may be far
+off; then each time that they have tripled."""
 
 _PATIENCE = 10
 """Passes within which an objective must fall by the tolerance, or it stands still."""
@@ -23,7 +28,7 @@ _PATIENCE = 10
 def minimise(
     objective: Objective,
     start: torch.Tensor,
-    gram: Gram,
+    leading: Leading,
     tolerance: float,
     max_passes: int,
     *,
@@ -34,14 +39,14 @@ def minimise(
     Args:
         objective: The problems, in float32, or in float64 from beginning to end.
         start: (P, K, D + 1).
-        gram: Of the rows.
+        leading: Directions of the rows.
         tolerance: Largest estimated gap to the optimum, relative to the objective.
         max_passes: Over the rows, in any precision.
         rough: Whether bfloat16 may have the last word.
     """
     double = objective.dtype == torch.float64
     half = objective.rows.half
-    run = Minimiser(Lbfgs(replace(objective, half=half), start), gram)
+    run = Minimiser(Lbfgs(replace(objective, half=half), start), leading)
     if half:
         run.run(max_passes, max(tolerance, _HALF), until_still=True)
         if rough and tolerance >= _HALF:
@@ -59,24 +64,17 @@ def minimise(
 class Minimiser:
     """A minimisation that can be continued.
 
-    The preconditioner is renewed at passes 1, 2, 3, 5, 9, 17 … : with a frozen one, ELPV at C = 1
-    needed 372 passes instead of 153 to 1e-4 of the optimum. Its Gram matrix is renewed once,
-    after as many passes as that costs, unless the features are small: with 15 rows the new one
-    was nearly singular, and the last digits were not found.
+    The preconditioner is renewed now and then.
 
     Args:
         state: Where to start.
-        gram: Of the rows.
-
-    Attributes:
-        gram: The last one.
+        leading: Directions of the rows.
     """
 
-    def __init__(self, state: Lbfgs, gram: Gram) -> None:
-        self.state, self.gram = state, gram
+    def __init__(self, state: Lbfgs, leading: Leading) -> None:
+        self.state, self._leading = state, leading
         self._iteration, self._renew = 0, 0
-        self._price = Gram.price(state.objective)
-        self._precondition: Kronecker | None = None
+        self._precondition: TwoLevel | None = None
 
     def run(self, passes: int, tolerance: float, *, until_still: bool = False) -> None:
         """At most so many passes; ends once every gap is ≤ tolerance · value.
@@ -93,14 +91,11 @@ class Minimiser:
                 if bool((before - value <= tolerance * value).all()):
                     break
                 before = value
-            if self._iteration == self._price and not self.state.objective.rows.small:
-                self.gram = Gram.of(self.state.objective, self.state.parameters)
-                self._precondition = None
             if self._precondition is None or self._iteration >= self._renew:
-                self._precondition = Kronecker(
-                    self.state.objective, self.gram, self.state.parameters
+                self._precondition = TwoLevel(
+                    self.state.objective, self._leading, self.state.parameters
                 )
-                self._renew = max(1, 2 * self._iteration)
+                self._renew = max(_FIRST, 3 * self._iteration)
             self.state.aim(self._precondition)
             if bool(self.converged(tolerance).all()):
                 break

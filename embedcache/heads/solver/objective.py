@@ -9,9 +9,11 @@ A problem's objective is scikit-learn's, `C · Σ w ℓ + ½ ‖W‖²`, divided
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
+from embedcache.heads.solver.parallel import summed
 from embedcache.heads.solver.rows import Rows
 from embedcache.heads.solver.targets import Targets
 
@@ -34,6 +36,11 @@ class Sides:
     weights: torch.Tensor
     shift: torch.Tensor
     stretch: torch.Tensor
+
+    @cached_property
+    def sums(self) -> torch.Tensor:
+        """(F,) float64: Σ w of each fold."""
+        return self.weights.sum(1, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +90,7 @@ class Objective:
     @property
     def penalty(self) -> torch.Tensor:
         """(P,) float64: 1 / (C Σ w), the curvature of the penalty."""
-        return 1 / (self.c * self.sides.weights.sum(1, dtype=torch.float64)[self.fold])
+        return 1 / (self.c * self.sides.sums[self.fold])
 
     def subset(self, which: torch.Tensor) -> Objective:
         """The problems of the given indices."""
@@ -127,8 +134,7 @@ class Objective:
                     slope.addmm_(residual, x)
             return loss, slope, total
 
-        parts = zip(*self.rows.workers.share(share, self.rows.blocks), strict=True)
-        loss, slope, total = (torch.stack(part).sum(0) for part in parts)
+        loss, slope, total = summed(self.rows.workers.share(share, self.rows.blocks))
         return self._penalise(parameters, loss, slope.view(p, k, d), total.to(self.dtype))
 
     def probabilities(self, parameters: torch.Tensor, rows: slice) -> torch.Tensor:
@@ -155,7 +161,7 @@ class Objective:
         total: torch.Tensor,
     ) -> Value:
         shift, stretch = self.sides.shift[self.fold], self.sides.stretch[self.fold]
-        sums = self.sides.weights.sum(1, dtype=torch.float64)[self.fold]
+        sums = self.sides.sums[self.fold]
         gradient = torch.empty_like(parameters)
         slope -= total[:, :, None] * shift.to(self.dtype)[:, None]
         slope *= (stretch / sums[:, None]).to(self.dtype)[:, None]

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 
 import torch
 
-__all__ = ["Workers"]
+__all__ = ["Workers", "summed"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,3 +63,10 @@ class Workers:
         if self._pool is None or len(shares) < 2:
             return [work(items)]
         return list(self._pool.map(work, shares))
+
+
+def summed(parts: list[tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
+    """The sum of each of several tensors over all shares."""
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(torch.stack(part).sum(0) for part in zip(*parts, strict=True))
