@@ -113,7 +113,7 @@ def our_selection(data: Data, folds: np.ndarray) -> Cell:
 
     def work() -> Selected:
         selected = select(Logreg(), training, alone(data), folds)
-        Logreg().fit(training, selected.record.setting)
+        selected.fit(Logreg(), training)
         return selected
 
     selected, times = timed(work)

@@ -29,7 +29,7 @@ from embedcache.heads.problem import Problem
 from embedcache.heads.recipe import Made, Recipe
 from embedcache.heads.reporting import build_report
 from embedcache.heads.rows import RunRows
-from embedcache.heads.selection import Progress
+from embedcache.heads.search import Progress
 from embedcache.heads.shot_records import ShotCurve
 from embedcache.heads.shots import few_shot
 
@@ -62,7 +62,7 @@ def fit(
     Args:
         problem: Features and labels.
         model: One of `names.MODEL_NAMES`, or `auto`.
-        metric: What chooses: one of `selection.METRICS`.
+        metric: What chooses: one of `tried.METRICS`.
         seed: Of folds and bootstrap. The same seed gives the same head, bit by bit.
         on_conflict: `error`, or `drop` images whose labels contradict each other.
         values: Exactly these values of the model's parameter (C, alpha, k or epochs)

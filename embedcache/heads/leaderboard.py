@@ -18,7 +18,8 @@ from embedcache.heads.model import Model, Training
 from embedcache.heads.models.index import MODELS
 from embedcache.heads.models.shrunk import Shrunk
 from embedcache.heads.names import AUTO, MODEL_NAMES
-from embedcache.heads.selection import Progress, Selected, select
+from embedcache.heads.search import Progress
+from embedcache.heads.selection import Selected, select
 
 __all__ = ["Choice", "choose", "rank", "sensible"]
 

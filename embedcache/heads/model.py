@@ -16,7 +16,15 @@ from embedcache.heads.features import Features
 from embedcache.heads.forms.form import Form
 from embedcache.heads.ladder import Ladder, Setting
 
-__all__ = ["Fit", "Fold", "Glancing", "Model", "Scored", "Training"]
+__all__ = ["Fit", "Fold", "Glancing", "Model", "Refitting", "Scored", "Scores", "Training"]
+
+
+class Scores(Protocol):
+    """Scores (H, K) that are computed when rows of them are asked for: an array, or less memory."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: NDArray[np.integer], /) -> NDArray[np.floating]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +32,25 @@ class Scored:
     """Scores of held-out rows by a fit at one setting.
 
     Attributes:
-        scores: (H, K) logits, of any scale where the model is not calibrated.
+        source: (H, K) logits, of any scale where the model is not calibrated.
         converged: Whether the solver reached its tolerance.
         iterations: Iterations of the solver, 0 for a closed form.
     """
 
-    scores: NDArray[np.floating]
+    source: Scores
     converged: bool = True
     iterations: int = 0
+
+    @property
+    def scores(self) -> NDArray[np.floating]:
+        """All of them, (H, K)."""
+        if isinstance(self.source, np.ndarray):
+            return self.source
+        return self.source[np.arange(len(self.source))]
+
+    def of(self, rows: NDArray[np.integer]) -> NDArray[np.floating]:
+        """Those of some rows, (n, K)."""
+        return self.source[rows]
 
 
 class Fold(Protocol):
@@ -54,6 +73,15 @@ class Glancing(Protocol):
 
     def glance(self, setting: Setting) -> Scored:
         """Scores after a few passes, from which `score` goes on."""
+        ...
+
+
+@runtime_checkable
+class Refitting(Fold, Protocol):
+    """A fold that has made ready what a fit to all rows needs too."""
+
+    def refit(self, setting: Setting) -> Fit:
+        """Fit to keep, to all training rows; soonest after `score` at the same setting."""
         ...
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.heads.ladder import Setting
-from embedcache.heads.model import Model, Training
+from embedcache.heads.model import Fold, Model, Training
 
 __all__ = ["out_of_fold"]
 
@@ -18,7 +18,11 @@ _TOLERANCE = 1e-4
 
 
 def out_of_fold(
-    model: Model, training: Training, folds: NDArray[np.int64], setting: Setting
+    model: Model,
+    training: Training,
+    folds: NDArray[np.int64],
+    setting: Setting,
+    ready: Fold | None = None,
 ) -> NDArray[np.float64]:
     """Scores (n, K), −inf for a class that the other folds don't have.
 
@@ -33,6 +37,8 @@ def out_of_fold(
         training: The n rows.
         folds: (n,) fold of each row; `NEVER` for one that is fitted only.
         setting: The parameters.
+        ready: The folds made ready, by whom they were made already.
     """
-    found = model.out_of_fold(training, folds).score(setting, _TOLERANCE / training.k)
+    made = model.out_of_fold(training, folds) if ready is None else ready
+    found = made.score(setting, _TOLERANCE / training.k)
     return found.scores.astype(np.float64)

@@ -19,7 +19,7 @@ from embedcache.heads.leaderboard import Choice, choose
 from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Fit, Training
 from embedcache.heads.out_of_fold import out_of_fold
-from embedcache.heads.selection import Progress
+from embedcache.heads.search import Progress
 from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["Made", "Recipe"]
@@ -51,7 +51,7 @@ class Recipe:
 
     Attributes:
         model: One of `names.MODEL_NAMES`, or `auto`.
-        metric: What chooses: one of `selection.METRICS`.
+        metric: What chooses: one of `tried.METRICS`.
         values: Exactly these values of the model's parameter; None for its own grid.
         abstain_precision: Wanted of the rows that get an answer; None to answer all.
         progress: Told what is being computed.
@@ -111,10 +111,11 @@ class Recipe:
         model, setting = choice.model, choice.selected.record.setting
         told(f"calibrating {model.name}")
         held_out = folds != NEVER
-        scores = out_of_fold(model, training, folds, setting)[held_out]
+        selected = choice.selected
+        scores = out_of_fold(model, training, folds, setting, selected.folds)[held_out]
         labels, units = training.labels[held_out], group[held_out]
         counts = None if training.weights is None else training.weights[held_out]
-        made = model.fit(fitted or training, setting)
+        made = selected.fit(model, training) if fitted is None else model.fit(fitted, setting)
         if model.calibrated:
             temperature = _temperature(scores, labels, counts, units)
             made = Fit(made.form.cooled(temperature), made.converged, made.iterations)

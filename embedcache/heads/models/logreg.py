@@ -18,7 +18,9 @@ from embedcache.heads.standardise import Float, Scaler
 from embedcache.heads.training import TrainingPart
 
 if TYPE_CHECKING:
+    from embedcache.heads.solver.fit import Fit as Solution
     from embedcache.heads.solver.fit import MakeTargets
+    from embedcache.heads.solver.folds import OutOfFold
 
 __all__ = ["Logreg", "softmax_fit"]
 
@@ -86,7 +88,7 @@ class JointFolds:
     def __init__(self, training: Training, folds: NDArray[np.int64]) -> None:
         from embedcache.heads.solver.folds import FoldedFits
 
-        self._one_each = training.is_multilabel
+        self._training, self._one_each = training, training.is_multilabel
         self._fits = FoldedFits(training.features, _targets(training), folds, training.weights)
         self._gap = _gap(training.features, RANKING_GAP)
 
@@ -98,10 +100,30 @@ class JointFolds:
         """Logits of every row."""
         return self._at(setting["C"], _MAX_RANKING_ITERATIONS)
 
+    def refit(self, setting: Setting) -> Fit:
+        """Fit to all rows from the folds' mean."""
+        fit = self._fits.refit(setting["C"], tolerance=_gap(self._training.features, _GAP))
+        if fit is None:
+            return _large_fit(self._training, setting["C"])
+        return _kept(fit, one_each=self._one_each)
+
     def _at(self, c: float, passes: int) -> Scored:
         found = self._fits.at(c, tolerance=self._gap, max_passes=passes)
-        logits = found.logits if self._one_each else _both(found.logits.T).T
-        return Scored(logits, found.converged, found.passes)
+        scores = found if self._one_each else _Logits(found)
+        return Scored(scores, found.converged, found.passes)
+
+
+class _Logits:
+    """Logits of K classes, two of them from the one that the solver knows."""
+
+    def __init__(self, found: OutOfFold) -> None:
+        self._found = found
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        return _both(self._found[rows].T).T
 
 
 class SoftmaxFold:
@@ -150,8 +172,12 @@ def _large_fit(training: Training, c: float) -> Fit:
         scaler=Scaler.of(training.features),
         tolerance=_gap(training.features, _GAP),
     )
+    return _kept(fit, one_each=training.is_multilabel)
+
+
+def _kept(fit: Solution, *, one_each: bool) -> Fit:
     weights, intercept = fit.weights, fit.intercept
-    if not training.is_multilabel:
+    if not one_each:
         weights, intercept = _both(weights), _both(intercept)
     return Fit(Linear(weights, intercept), fit.converged, fit.passes)
 

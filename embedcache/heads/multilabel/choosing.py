@@ -22,7 +22,8 @@ from embedcache.heads.model import Fold, Model, Training
 from embedcache.heads.models.index import MODELS
 from embedcache.heads.multilabel.constant import constant_logits, varying
 from embedcache.heads.names import MULTILABEL_MODELS
-from embedcache.heads.selection import HOPELESS, SOLVED, Progress, Selected, given_ladder
+from embedcache.heads.search import HOPELESS, SOLVED, Progress
+from embedcache.heads.selection import Selected, given_ladder
 from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["Chosen", "choose_setting", "multilabel_model"]

@@ -19,7 +19,7 @@ from embedcache.heads.multilabel.reporting import build_multilabel_report
 from embedcache.heads.predictions import Predictions
 from embedcache.heads.problem import Problem
 from embedcache.heads.rows import RunRows
-from embedcache.heads.selection import Progress
+from embedcache.heads.search import Progress
 
 __all__ = ["fit_multilabel"]
 

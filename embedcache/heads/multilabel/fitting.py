@@ -20,7 +20,7 @@ from embedcache.heads.model import Fit, Training
 from embedcache.heads.multilabel.choosing import Chosen, choose_setting, multilabel_model
 from embedcache.heads.multilabel.constant import constant_logits, varying
 from embedcache.heads.names import AUTO, MULTILABEL_MODELS
-from embedcache.heads.selection import Progress
+from embedcache.heads.search import Progress
 
 __all__ = ["FittedLabels", "LabelRecipe", "fit_labels"]
 

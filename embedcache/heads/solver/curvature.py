@@ -90,8 +90,13 @@ class Curvature:
 
         def share(labels: list[int]) -> None:
             for at in labels:
-                self._plain[at].addmm_(rows.T * weights[at], rows)
-                _add_outer(self.full[at], chances[at], weights[at], rows)
+                if chances.shape[1] == 1:
+                    spread = chances[at, 0] * (1 - chances[at, 0])
+                    spread = (spread + _LEAST * spread.mean()) * weights[at]
+                    self.full[at].addmm_(rows.T * spread, rows)
+                else:
+                    self._plain[at].addmm_(rows.T * weights[at], rows)
+                    _add_outer(self.full[at], chances[at], weights[at], rows)
 
         self._objective.rows.workers.share(share, list(range(len(self.full))))
 
@@ -99,12 +104,14 @@ class Curvature:
         """Sums become means, with the least curvature that every row has."""
         labels, size, k = len(self.full), self._plain.shape[1], self.classes.shape[1]
         totals = total.new_zeros(labels).index_add_(0, self.group, total)
+        self.full /= totals[:, None, None]
+        if k == 1:
+            return
         shares = (total / totals[self.group])[:, None, None]
         classes = self.classes.new_zeros(labels, k, k)
         classes.index_add_(0, self.group, self.classes * shares)
         plain = self._plain * (_LEAST / totals)[:, None, None]
         least = torch.einsum("lij,lab->liajb", classes, plain)
-        self.full /= totals[:, None, None]
         self.full += least.reshape(labels, k * size, k * size)
 
 
@@ -113,9 +120,6 @@ def _add_outer(
 ) -> None:
     """Σ w (diag(p) − ppᵀ) ⊗ xxᵀ for p (K, n) and rows (n, F + 1)."""
     columns = rows.T.contiguous()
-    if len(chance) == 1:
-        full.addmm_(columns * (chance[0] * (1 - chance[0]) * weight), rows)
-        return
     outer = ((chance * weight.sqrt())[:, None] * columns).view(len(full), -1)
     full.addmm_(outer, outer.T, alpha=-1)
     size = len(columns)

@@ -20,10 +20,20 @@ from embedcache.heads.solver.minimise import Minimiser, minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.span import into_span
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
-__all__ = ["COLUMNS", "Fit", "MakeTargets", "Start", "fit_at", "into_span", "scaler_sides"]
+__all__ = [
+    "COLUMNS",
+    "Fit",
+    "MakeTargets",
+    "Start",
+    "fit_at",
+    "into_span",
+    "scaler_sides",
+    "solved",
+]
 
 COLUMNS = 512
 """Weight vectors solved for together: beyond that products are no faster per vector."""
@@ -148,11 +158,30 @@ def _solve(
         mean = rows.mean if intercept else np.zeros(rows.d)
         scaler = Scaler(mean, np.ones(rows.d))
     objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
-    every = torch.arange(len(objective))
     begin = objective.start() if start is None else _warm(objective, start, scaler)
-    leading = Leading.of(objective)
+    return solved(objective, begin, Leading.of(objective), scaler, tolerance, max_passes)
+
+
+def solved(
+    objective: Objective,
+    begin: torch.Tensor,
+    leading: Leading,
+    scaler: Scaler,
+    tolerance: float,
+    max_passes: int,
+) -> Fit:
+    """Minimise, so many problems at a time as share a pass well.
+
+    Args:
+        objective: P problems that make one classifier.
+        begin: (P, K, D + 1), where to start.
+        leading: Directions of the rows.
+        scaler: Which features the weights are for; they are folded into raw ones.
+        tolerance: As for `fit_at`, like the next.
+        max_passes: Over the rows.
+    """
     fits = []
-    for part in torch.split(every, max(1, COLUMNS // objective.targets.k)):
+    for part in torch.split(torch.arange(len(objective)), max(1, COLUMNS // objective.targets.k)):
         run = minimise(objective.subset(part), begin[part], leading, tolerance, max_passes)
         fits.append(_result(run, run.converged(tolerance), scaler))
     return Fit(
@@ -164,18 +193,6 @@ def _solve(
         all(fit.converged for fit in fits),
         max(fit.passes for fit in fits),
     )
-
-
-def into_span(
-    centred: NDArray[np.floating],
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Rows (N, N) in a basis (D, N) of their own span, for N < D.
-
-    The penalty keeps the optimum in that span and does not see the rotation: the same
-    problem with N columns instead of D.
-    """
-    basis, triangle = np.linalg.qr(centred.T)
-    return np.ascontiguousarray(triangle.T), basis
 
 
 def _objective(

@@ -13,13 +13,20 @@ import torch
 from numpy.typing import NDArray
 
 from embedcache.evaluation.folds import NEVER
-from embedcache.heads.features import Features
-from embedcache.heads.solver.fit import COLUMNS, MakeTargets, into_span, scaler_sides
+from embedcache.heads.features import BLOCK, Features
+from embedcache.heads.solver.fit import (
+    COLUMNS,
+    Fit,
+    MakeTargets,
+    scaler_sides,
+    solved,
+)
 from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.minimise import minimise
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.span import into_span
 from embedcache.heads.standardise import Scaler
 
 __all__ = ["FoldedFits", "OutOfFold"]
@@ -27,17 +34,54 @@ __all__ = ["FoldedFits", "OutOfFold"]
 
 @dataclass(frozen=True, eq=False)
 class OutOfFold:
-    """Logits of every row by the fit that has not seen it.
+    """Logits of every row by the fit that has not seen it, computed when they are asked for.
+
+    Those of all rows, for many classes, take more memory than the features.
 
     Attributes:
-        logits: (N, K) float32; (N, 1) for two classes; 0 for a row that no fold holds out.
         converged: Whether every fold reached the tolerance.
         passes: Over the rows, by all folds together.
     """
 
-    logits: NDArray[np.float32]
     converged: bool
     passes: int
+    _rows: int
+    _fitted: list[_Fitted]
+
+    def __len__(self) -> int:
+        return self._rows
+
+    def __getitem__(self, rows: NDArray[np.integer]) -> NDArray[np.float32]:
+        """(n, K) of rows by number; (n, 1) for two classes; 0 where no fold holds a row out."""
+        logits = np.zeros((len(rows), self._fitted[0].bias.shape[1]), np.float32)
+        for fitted in self._fitted:
+            fitted.write(logits, rows)
+        return logits
+
+    @property
+    def logits(self) -> NDArray[np.float32]:
+        """Those of all rows."""
+        return self[np.arange(self._rows)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Fitted:
+    """Weights (F, L · K, D) and bias (F, L · K) of F folds for the common rows."""
+
+    rows: Rows
+    fold: NDArray[np.int64]
+    weights: torch.Tensor
+    bias: torch.Tensor
+
+    def write(self, logits: NDArray[np.float32], rows: NDArray[np.integer]) -> None:
+        """Fill in those of rows that one of the folds holds out."""
+        for at in range(0, len(rows), BLOCK):
+            fold = self.fold[rows[at : at + BLOCK]]
+            for number in np.unique(fold[fold >= 0]).tolist():
+                inside = at + np.flatnonzero(fold == number)
+                x = self.rows.block(rows[inside])
+                part = torch.addmm(self.bias[number], x, self.weights[number].T)
+                logits[inside] = part.cpu().numpy()
 
 
 class FoldedFits:
@@ -62,19 +106,25 @@ class FoldedFits:
         self._workers = Workers(torch.device(device))
         self._n = len(features)
         with self._workers:
-            counts = np.ones(self._n) if weight is None else weight
-            self._groups = _groups(features, make_targets, folds, counts, self._workers)
+            self._counts = np.ones(self._n) if weight is None else weight
+            self._groups = _groups(features, make_targets, folds, self._counts, self._workers)
 
     def at(self, c: float, *, tolerance: float, max_passes: int) -> OutOfFold:
         """Fit every fold at C until the estimated gap is ≤ tolerance · objective."""
         converged, passes = True, 0
-        logits = np.zeros((self._n, self._groups[0].width), np.float32)
         with self._workers:
             for group in self._groups:
                 done, used = group.solve(c, tolerance, max_passes)
                 converged, passes = converged and done, passes + used
-                group.write(logits)
-        return OutOfFold(logits, converged, passes)
+        fitted = [group.fitted() for group in self._groups]
+        return OutOfFold(converged, passes, self._n, fitted)
+
+    def refit(self, c: float, *, tolerance: float, max_passes: int = 2000) -> Fit | None:
+        """One fit to all rows from the mean of the folds; None where each has rows of its own."""
+        if self._groups[0].is_alone:
+            return None
+        with self._workers:
+            return self._groups[0].refit(c, self._counts, tolerance, max_passes)
 
 
 def _groups(
@@ -125,30 +175,23 @@ class _Group:
         shape = (len(numbers) * self._targets.labels, self._targets.k, rows.d + 1)
         self._parameters = torch.zeros(shape, dtype=rows.dtype, device=device)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether there are other groups, with rows of their own."""
+        return len(self._sides.weights) == 1
+
     def solve(self, c: float, tolerance: float, max_passes: int) -> tuple[bool, int]:
         """Whether all folds converged, and the passes that they took together."""
-        count, labels = len(self._parameters), self._targets.labels
-        device = self._rows.device
-        objective = Objective(
-            self._rows,
-            self._targets,
-            self._sides,
-            torch.full((count,), c, dtype=torch.float64, device=device),
-            torch.arange(count, device=device) // labels,
-            torch.arange(count, device=device) % labels,
-            intercept=True,
-            dtype=self._rows.dtype,
-        )
-        if self._leading is None:
-            self._leading = Leading.of(objective)
+        objective = self._objective(self._sides, c)
+        leading = self._directions(objective)
         converged, passes = True, 0
         # The history of a part is gone before the next begins: of all it would be as large as
         # the features where there are many classes.
-        for part in torch.split(torch.arange(count), max(1, COLUMNS // self._targets.k)):
+        for part in torch.split(torch.arange(len(objective)), max(1, COLUMNS // self._targets.k)):
             run = minimise(
                 objective.subset(part),
                 self._parameters[part],
-                self._leading,
+                leading,
                 tolerance,
                 max_passes,
                 rough=True,
@@ -158,14 +201,42 @@ class _Group:
             passes += run.state.passes * len(part)
         return converged, passes
 
-    def write(self, logits: NDArray[np.float32]) -> None:
-        """Fill in the rows, of (N, L · K), that any fold holds out."""
+    def refit(
+        self, c: float, weight: NDArray[np.float64], tolerance: float, max_passes: int
+    ) -> Fit:
+        """A fit to all rows, of weights (N,), from the mean of the folds."""
+        rows = self._rows
+        scaler = Scaler(rows.mean, rows.scale)
+        weights = torch.from_numpy(weight[None]).to(rows.device, rows.dtype)
+        objective = self._objective(Sides(weights, *scaler_sides(rows, [scaler])), c)
+        begin = self._parameters.view(-1, len(objective), *self._parameters.shape[1:]).mean(0)
+        leading = self._directions(objective)
+        return solved(objective, begin, leading, scaler, tolerance, max_passes)
+
+    def fitted(self) -> _Fitted:
+        """What predicts, as it is now."""
         folds = self._parameters.view(-1, self.width, self._rows.d + 1)
-        for block in self._rows.blocks:
-            x, fold = self._rows.block(block), self._fold[block]
-            for at in np.unique(fold[fold >= 0]).tolist():
-                inside = np.flatnonzero(fold == at)
-                weights = folds[at, :, :-1] * self._sides.stretch[at].to(x.dtype)
-                bias = folds[at, :, -1] - weights @ self._sides.shift[at].to(x.dtype)
-                part = torch.addmm(bias, x[torch.from_numpy(inside).to(x.device)], weights.T)
-                logits[block.start + inside] = part.cpu().numpy()
+        dtype = folds.dtype
+        weights = folds[..., :-1] * self._sides.stretch.to(dtype)[:, None]
+        shift = self._sides.shift.to(dtype)[:, :, None]
+        return _Fitted(self._rows, self._fold, weights, folds[..., -1] - (weights @ shift)[..., 0])
+
+    def _directions(self, objective: Objective) -> Leading:
+        if self._leading is None:
+            self._leading = Leading.of(objective)
+        return self._leading
+
+    def _objective(self, sides: Sides, c: float) -> Objective:
+        """All labels on all training parts that the sides are of."""
+        labels, device = self._targets.labels, self._rows.device
+        problem = torch.arange(len(sides.weights) * labels, device=device)
+        return Objective(
+            self._rows,
+            self._targets,
+            sides,
+            torch.full((len(problem),), c, dtype=torch.float64, device=device),
+            problem // labels,
+            problem % labels,
+            intercept=True,
+            dtype=self._rows.dtype,
+        )

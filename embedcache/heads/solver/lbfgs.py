@@ -18,7 +18,11 @@ from embedcache.heads.solver.objective import Objective
 
 __all__ = ["Lbfgs"]
 
-_MEMORY = 10
+_MEMORY, _LEAST_MEMORY = 10, 4  # pairs of steps and changes of the gradient to keep
+
+_SHARE, _FREE = 0.2, 2**22
+"""Numbers that all pairs may take, as a share of the features' or at least."""
+
 _SUFFICIENT = 1e-4  # share of the decrease that the slope promises; Nocedal & Wright's value
 
 _HALF = 1e-3  # share of the value that bfloat16 products can be off by
@@ -32,7 +36,6 @@ class Lbfgs:
     Args:
         objective: The problems.
         parameters: (P, K, D + 1), where to start.
-        memory: Pairs of steps and changes of the gradient to keep.
 
     Attributes:
         objective: The problems that are left.
@@ -56,10 +59,11 @@ class Lbfgs:
     _scale: torch.Tensor
     _noise: float
 
-    def __init__(
-        self, objective: Objective, parameters: torch.Tensor, memory: int = _MEMORY
-    ) -> None:
-        self.objective, self._memory = objective, memory
+    def __init__(self, objective: Objective, parameters: torch.Tensor) -> None:
+        self.objective = objective
+        most = max(_FREE, _SHARE * objective.rows.n * objective.rows.d)
+        pairs = int(most / (2 * parameters.numel()))
+        self._memory = min(_MEMORY, max(_LEAST_MEMORY, pairs))
         self._pairs: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
         self.passes = 0
         self._start(parameters)

@@ -5,7 +5,7 @@ N is the number of rows, D the dimension, R ≤ D the number of directions.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -42,9 +42,9 @@ class Leading:
     """Directions, (D, R) orthonormal in columns, of most variance first; a sample of rows.
 
     They need to be good for a preconditioner only, so that all folds, every C and the refit
-    share those of all rows. Randomised subspace iteration finds them for the price of a few
-    passes (Halko, Martinsson & Tropp 2011, *Finding structure with randomness*, algorithm 4.4,
-    with one iteration); all eigenvectors of the Gram matrix cost as much as 100.
+    share those of all rows. A randomised range finder gets them for the price of a few passes
+    (Halko, Martinsson & Tropp 2011, *Finding structure with randomness*, algorithms 4.1 and 5.3,
+    of the Gram matrix); all its eigenvectors cost as much as 100.
     """
 
     vectors: torch.Tensor
@@ -60,27 +60,28 @@ class Leading:
         def scaled(block: slice) -> torch.Tensor:
             return (rows.block(block, dtype) - shift) * stretch
 
-        def gram(of: torch.Tensor) -> torch.Tensor:
-            def share(blocks: list[slice]) -> tuple[torch.Tensor]:
-                total = torch.zeros_like(of)
-                for block in blocks:
-                    x = scaled(block)
-                    total.addmm_(x.T, x @ of)
-                return (total,)
-
-            return summed(rows.workers.share(share, blocks))[0]
-
         if rows.d <= _DIRECTIONS:
             start = torch.eye(rows.d, dtype=dtype, device=rows.device)
         else:
             generator = torch.Generator().manual_seed(0)
             drawn = torch.randn(rows.d, _DIRECTIONS, generator=generator, dtype=dtype)
-            start = torch.linalg.qr(gram(drawn.to(rows.device)))[0]
-        inner = start.T @ gram(start)
-        turn = torch.linalg.eigh((inner + inner.T).double())[1].flip(1).to(dtype)
-        vectors = start @ turn
-        sample = []
+            drawn = drawn.to(rows.device)
+
+            def share(blocks: list[slice]) -> tuple[torch.Tensor]:
+                total = torch.zeros_like(drawn)
+                for block in blocks:
+                    x = scaled(block)
+                    total.addmm_(x.T, x @ drawn)
+                return (total,)
+
+            start = torch.linalg.qr(summed(rows.workers.share(share, blocks))[0])[0]
+        sample, inner = [], torch.zeros(start.shape[1], start.shape[1], dtype=dtype)
+        inner = inner.to(rows.device)
         for block in blocks:
             x = scaled(block)
-            sample.append(Seen(block, x @ vectors, x.square().sum(1)))
-        return cls(vectors, sample)
+            along = x @ start
+            inner.addmm_(along.T, along)
+            sample.append(Seen(block, along, x.square().sum(1)))
+        turn = torch.linalg.eigh(inner.double())[1].flip(1).to(dtype)
+        turned = [replace(seen, along=seen.along @ turn) for seen in sample]
+        return cls(start @ turn, turned)

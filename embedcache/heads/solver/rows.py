@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from embedcache.backbones.processor import processor_features
 from embedcache.heads.features import Features
@@ -77,7 +79,9 @@ class Rows:
             for held in self._held.values():
                 held[rows] = block
 
-    def block(self, rows: slice, dtype: torch.dtype | None = None) -> torch.Tensor:
+    def block(
+        self, rows: slice | NDArray[np.integer], dtype: torch.dtype | None = None
+    ) -> torch.Tensor:
         """Scaled rows (n, D) on the device, of `dtype` or the common one; not to be changed."""
         dtype = dtype or self.dtype
         if dtype in self._held:
@@ -96,7 +100,7 @@ class Rows:
         step = every * (self.blocks[0].stop - self.blocks[0].start)
         return [slice(at, min(at + step, self.n), every) for at in range(0, self.n, step)]
 
-    def _convert(self, rows: slice, dtype: torch.dtype) -> torch.Tensor:
+    def _convert(self, rows: slice | NDArray[np.integer], dtype: torch.dtype) -> torch.Tensor:
         # torch widens float16 five times as fast as numpy. Rounding the mean shifts all rows
         # alike: the intercept takes that up.
         raw = torch.from_numpy(self._features.table[self._features.rows[rows]])

@@ -10,18 +10,19 @@ import pytest
 from sklearn.datasets import load_breast_cancer, load_digits
 from sklearn.linear_model import LogisticRegression
 
-from embedcache.heads import selection
+from embedcache.heads import search
 from embedcache.heads.choice_records import SelectionRecord
 from embedcache.heads.features import Features
 from embedcache.heads.model import Training
 from embedcache.heads.models import logreg
 from embedcache.heads.models.logreg import Logreg
-from embedcache.heads.selection import METRICS, select
+from embedcache.heads.selection import select
 from embedcache.heads.solver import folds as folds_module
 from embedcache.heads.solver.folds import FoldedFits
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 from embedcache.heads.threads import one_thread
+from embedcache.heads.tried import METRICS
 
 Data = tuple[np.ndarray, np.ndarray]
 
@@ -95,7 +96,7 @@ def test_logits_are_those_of_converged_fits_of_each_fold(data: Callable[[], Data
 def selections(data: Data, metric: str, monkeypatch: pytest.MonkeyPatch) -> list[SelectionRecord]:
     """By all folds at once, and by scikit-learn until it has converged."""
     x, y = data
-    monkeypatch.setattr(selection, "_TOLERANCE", 1e-5)
+    monkeypatch.setattr(search, "_TOLERANCE", 1e-5)
     monkeypatch.setattr(logreg, "_MAX_RANKING_ITERATIONS", 5000)
     training, alone = Training(Features.of(x), y, 0), np.full(len(y), -1, np.int32)
     records = []
