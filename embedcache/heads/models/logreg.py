@@ -36,7 +36,7 @@ _GLANCE = 8
 converged overfits less: a C that is hopeless now will be so."""
 
 _SMALL = 3e6
-"""N · D · K below which scikit-learn's time is no longer than ours."""
+"""N · min(N, D) · K below which scikit-learn's time is no longer than ours."""
 
 _EXACT, _GAP, RANKING_GAP = 1e-8, 1e-6, 3e-5
 """Estimated distance to the optimum, relative to the objective: of any fit to few features, of
@@ -203,4 +203,5 @@ def _gap(features: Features, usual: float) -> float:
 
 
 def _is_small(features: Features, k: int) -> bool:
-    return k < 2 or len(features) * features.dim * k < _SMALL
+    n = len(features)
+    return k < 2 or n * min(n, features.dim) * k < _SMALL
