@@ -74,9 +74,11 @@ RECIPES = {
     "resnet": replace(_EFFICIENTNET, learning_rate=1e-4),
     # Layer decay by MAE (https://arxiv.org/abs/2111.06377, table 9).
     "vit": replace(_EFFICIENTNET, learning_rate=3e-5, layer_decay=0.75),
-    # Both by the authors, after ImageNet-22K (after ImageNet-1K their layer decay is 0.7), whose
-    # layers are three blocks each:
-    # https://github.com/facebookresearch/ConvNeXt/blob/main/TRAINING.md and optim_factory.py
+    # Rate and layer decay of the authors' commands for fine-tuning after ImageNet-22K (0.7 after
+    # ImageNet-1K), which have 512 rows a step and next to no weight decay:
+    # https://github.com/facebookresearch/ConvNeXt/blob/main/TRAINING.md
+    # Their layers are three blocks each, a whole stage but for the third (optim_factory.py), so
+    # the decay by block is the cube root.
     "convnext": replace(_EFFICIENTNET, learning_rate=5e-5, layer_decay=0.8 ** (1 / 3)),
 }
 """By family of the backbone. Batch-norm statistics are frozen in all of them: otherwise a
