@@ -12,15 +12,22 @@ import pytest
 from lab import split_pictures
 from shop import BACKBONE
 
+from embedcache.backbones.base import BackboneRequest
+from embedcache.backbones.load import build_architecture
 from embedcache.errors import UsageError
-from embedcache.finetuning.interpolation import Point, Sweep
+from embedcache.finetuning.classifier import Classifier
+from embedcache.finetuning.interpolation import Point, Sweep, move_to
 from embedcache.heads.judged import JudgedRows
+from embedcache.heads.logreg import softmax
 from embedcache.heads.rows import RunRows
 from embedcache.workflows import finetune as workflow
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.finetune import Finetuned, finetune
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
+from embedcache.workflows.tuning import Tuned
+from embedcache.workflows.tuning_gate import answer, images_at
+from embedcache.workflows.tuning_material import Material
 
 QUICK = FinetuneOptions(unfreeze="last-1", steps=4, batch_size=8, workers=0, precision="float32")
 
@@ -110,6 +117,34 @@ def test_nothing_chosen_leaves_the_test_rows_unread(
     monkeypatch.setattr(workflow, "open_gate", lambda *_: pytest.fail("it was opened"))
     assert tune(place).record.gate is None
     assert gates(place) == []
+
+
+@pytest.mark.parametrize("unfreeze", ["last-1", "tail"])
+def test_no_way_at_all_is_the_frozen_model_exactly(
+    place: Path, monkeypatch: pytest.MonkeyPatch, unfreeze: str
+) -> None:
+    """A share of 0 answers as before the training, bit by bit, and as the head does from cache."""
+    compared: list[float] = []
+
+    def nowhere(material: Material, tuned: Tuned) -> Sweep:
+        ends = tuned.trained.initial, tuned.trained.final
+        assert any((ends[0][name] != value).any() for name, value in ends[1].items())
+        move_to(material.classifier, *ends, 0.0)
+        cache, head = material.features, material.start.head
+        tower = build_architecture(BackboneRequest.from_json(cache.meta.request)).module
+        fresh = Classifier(tower, material.train.preprocessing, head).eval()
+        images = images_at(cache, np.arange(len(cache)), None)
+        stored = cache.identity.stored_dtype
+        found = answer(material, stored, images, 0)
+        assert (found == answer(replace(material, classifier=fresh), stored, images, 0)).all()
+        cached = softmax(head.logits(cache.X.astype(np.float64)))
+        assert (found.argmax(axis=1) == cached.argmax(axis=1)).all()
+        compared.append(float(np.abs(found - cached).max()))
+        return Sweep((), 0.0, 0.0)
+
+    monkeypatch.setattr(workflow, "go_back", nowhere)
+    tune(place, replace(QUICK, unfreeze=unfreeze))
+    assert compared[0] < 1e-4
 
 
 def test_each_change_is_another_gate(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
