@@ -31,6 +31,10 @@ __all__ = ["TRAINING", "fitting", "plan_pilot", "steps_crossed"]
 TRAINING = 0.9
 """Share of the time that is left for training; the rest is for measuring."""
 
+_WHOLE = 0.75
+"""Share of the time that several trainings may take as timed: slower steps then cost none of them,
+and a training that lacks steps cannot say that there is nothing to gain."""
+
 _MOST_DISK = 4 << 30
 _TIMED = 8
 """Images read to see how long that takes."""
@@ -117,8 +121,8 @@ def fitting(trainings: tuple[int, ...], recipe: Recipe, step: float, deadline: D
         step: Seconds of one.
         deadline: Of all.
     """
-    steps = TRAINING * deadline.left / step
+    steps = deadline.left / step
     *several, one = trainings
-    whole = [count for count in several if count * recipe.steps <= steps]
-    short = [several[-1]] if several[-1] * FEWEST_STEPS <= steps else []
+    whole = [count for count in several if count * recipe.steps <= _WHOLE * steps]
+    short = [several[-1]] if several[-1] * FEWEST_STEPS <= TRAINING * steps else []
     return (whole + short + [one])[0]

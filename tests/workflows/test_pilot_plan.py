@@ -12,7 +12,7 @@ RECIPE = recipe_for("efficientnet", 160)
 
 
 @pytest.mark.parametrize(
-    ("minutes", "trainings"), [(20.0, 5), (12.0, 5), (9.5, 4), (7.5, 3), (6.0, 3), (5.0, 1)]
+    ("minutes", "trainings"), [(20.0, 5), (14.0, 5), (13.0, 4), (9.0, 3), (6.0, 3), (5.0, 1)]
 )
 def test_a_timed_step_says_how_many_fit(minutes: float, trainings: int) -> None:
     """Of 125 steps of a second, then three shorter ones of 100 at least, then a single one."""
