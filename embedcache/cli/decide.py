@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from embedcache.cli.console import print_json, shown, watch
-from embedcache.cli.options import cache_dir_option, common_options, device_option, seed_option
+from embedcache.cli.options import (
+    cache_dir_option,
+    common_options,
+    device_option,
+    seed_option,
+    target_option,
+)
 from embedcache.heads.names import MODEL_NAMES
 
 __all__ = ["decide"]
@@ -17,12 +23,7 @@ __all__ = ["decide"]
 
 @click.command()
 @click.argument("cache", type=click.Path(path_type=Path, dir_okay=False), required=False)
-@click.option(
-    "--target",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="ACCURACY",
-    help="Accuracy that is enough: 0.95.",
-)
+@target_option
 @click.option(
     "--min-gain",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),

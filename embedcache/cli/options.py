@@ -21,6 +21,7 @@ __all__ = [
     "runs_dir_option",
     "seed_option",
     "source_options",
+    "target_option",
 ]
 
 DEFAULT_BACKBONE = "bundled/efficientnet_lite0"
@@ -37,6 +38,12 @@ runs_dir_option = click.option(
     "--runs-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of runs.  [default: EMBEDCACHE_RUNS_DIR, else ./runs]",
+)
+target_option = click.option(
+    "--target",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="ACCURACY",
+    help="Accuracy that is enough: 0.95.",
 )
 device_option = click.option(
     "--device",

@@ -18,6 +18,7 @@ from embedcache.cli.options import (
     runs_dir_option,
     seed_option,
     source_options,
+    target_option,
 )
 from embedcache.finetuning.augment_names import AUGMENTATIONS
 from embedcache.heads.names import AUTO, MODEL_NAMES
@@ -55,12 +56,7 @@ _DONE = ("STAY_FROZEN", "TARGET_MET")
     show_default=True,
     help="The head, as for fit-head; auto: the best of all.",
 )
-@click.option(
-    "--target",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="ACCURACY",
-    help="Accuracy that is enough: 0.95.",
-)
+@target_option
 @click.option(
     "--unfreeze",
     metavar="PART",
