@@ -132,7 +132,7 @@ def finetune(
         opened = None
         if swept.alpha and test is not None:
             opened = (
-                crossed.open(runs, fingerprint)
+                crossed.open(runs, fingerprint, tuned)
                 if crossed
                 else open_gate(test, runs, tuning, material, session.workers, fingerprint)
             )

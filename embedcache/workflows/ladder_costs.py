@@ -27,11 +27,13 @@ class _Spent:
         minutes: By stage.
         budget: Of the whole, when the training's was settled; None for none.
         training: That the training was given then; a training of other minutes is another one.
+        uncrossed: Whether they did not suffice for cross-fitting it.
     """
 
     minutes: dict[str, float] = field(default_factory=dict)
     budget: float | None = None
     training: float | None = None
+    uncrossed: bool = False
 
 
 class Meter:
@@ -90,8 +92,17 @@ class LadderCosts:
         if self._budget is None:
             return None
         if self._spent.training is None or self._spent.budget != self._budget:
-            self._keep(budget=self._budget, training=self.left)
+            self._keep(budget=self._budget, training=self.left, uncrossed=False)
         return self._spent.training
+
+    @property
+    def uncrossed(self) -> bool:
+        """Whether the training's minutes have not sufficed for cross-fitting it."""
+        return self._spent.uncrossed and self._spent.budget == self._budget
+
+    def leave_uncrossed(self) -> None:
+        """Keep that they have not, so that later calls find the same training."""
+        self._keep(uncrossed=True)
 
     def _keep(self, **changes: Any) -> None:
         self._spent = replace(self._spent, **changes)

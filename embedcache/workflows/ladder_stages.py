@@ -9,9 +9,10 @@ from typing import Any
 
 from embedcache.backbones.base import Backbone
 from embedcache.decision.verdict import PILOT_NEEDED
-from embedcache.errors import BudgetError
+from embedcache.errors import BudgetError, UnfittableError
 from embedcache.extraction.records import ExtractResult, Observer
 from embedcache.store.cache import FeatureCache
+from embedcache.store.catalog import cache_root
 from embedcache.workflows.decide import BUDGET, Decided, decide, fresh_decision
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.finetune import Finetuned, finetune
@@ -19,6 +20,9 @@ from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.fit import fit_head
 from embedcache.workflows.fitted_run import Run
 from embedcache.workflows.ladder_costs import LadderCosts
+from embedcache.workflows.tuning_gate import rows_of_test
+from embedcache.workflows.tuning_power import sees_more_crossed
+from embedcache.workflows.tuning_rows import tuning_rows
 
 __all__ = ["ESCALATE", "STAGES", "Stages"]
 
@@ -126,31 +130,54 @@ class Stages:
         self, fitted: Run, decided: Decided | None, options: FinetuneOptions
     ) -> Finetuned | None:
         """Train, where verdict and time allow it."""
-        why = self._against_training(fitted, decided)
+        why = self._against_training(decided)
         minutes = None if why else self.costs.for_training()
         if minutes == 0:
             why = "the budget is spent"
         if why is None:
             self.on_stage("finetune")
+            options = replace(options, budget=minutes)
             try:
                 with self.costs.of("finetune") as meter:
-                    done = finetune(
-                        fitted.path,
-                        replace(options, budget=minutes),
-                        cache_dir=self.cache_dir,
-                        runs_dir=self.runs_dir,
-                        force=True,
-                        notify=self.observer.note,
-                        on_step=self.observer.progress,
-                    )
+                    done = self._train(fitted, options)
                     meter.reused(done.reused)
                 return done
-            except BudgetError as error:
-                why = f"{error.what}: it takes {error.expected}"
+            except (BudgetError, UnfittableError) as error:
+                why = error.what
+                if error.expected:
+                    why += f": it takes {error.expected}"
         self.left_out["finetune"] = why
         return None
 
-    def _against_training(self, fitted: Run, decided: Decided | None) -> str | None:
+    def _train(self, fitted: Run, options: FinetuneOptions) -> Finetuned:
+        """Train and judge by test rows, or cross-fitted where that sees more."""
+        tuning = tuning_rows(fitted.path, cache_root(self.cache_dir))
+        if not sees_more_crossed(tuning) or self.costs.uncrossed:
+            return self._finetune(fitted, options)
+        try:
+            return self._finetune(fitted, options, cross_fit=True)
+        except (BudgetError, UnfittableError) as error:
+            if not len(rows_of_test(tuning)):
+                raise
+            self.observer.note(f"not cross-fitted: {error.what}")
+            self.costs.leave_uncrossed()
+            return self._finetune(fitted, options)
+
+    def _finetune(
+        self, fitted: Run, options: FinetuneOptions, *, cross_fit: bool = False
+    ) -> Finetuned:
+        return finetune(
+            fitted.path,
+            options,
+            cache_dir=self.cache_dir,
+            runs_dir=self.runs_dir,
+            force=True,
+            cross_fit=cross_fit,
+            notify=self.observer.note,
+            on_step=self.observer.progress,
+        )
+
+    def _against_training(self, decided: Decided | None) -> str | None:
         """Why no training is to start, if so."""
         if decided is None:
             return "the images have several labels each"
@@ -159,6 +186,4 @@ class Stages:
         verdict = decided.decision.verdict
         if self.escalate == "auto" and verdict != "ESCALATE":
             return f"the verdict is {verdict}"
-        if self.escalate == "auto" and fitted.report is not None and fitted.report.split.folds:
-            return "there are no test rows to prove a gain on; finetune --cross-fit does without"
         return None

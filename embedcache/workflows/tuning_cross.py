@@ -22,6 +22,7 @@ from embedcache.errors import CacheInvalidError, UnfittableError, UsageError
 from embedcache.evaluation.folds import NEVER, folds_around
 from embedcache.evaluation.splits import SIDE_FOLD, SIDE_TEST, SIDE_TRAIN, SIDE_UNUSED
 from embedcache.finetuning.gate import THIRDS, Third, judge_thirds
+from embedcache.finetuning.recipe import recipe_for
 from embedcache.heads.features import Features
 from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Training
@@ -33,7 +34,7 @@ from embedcache.runs.ledger import record_gate
 from embedcache.storage.publish import write_atomic
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.openings import test_rows_digest
-from embedcache.workflows.tuning import Notify, Tuning
+from embedcache.workflows.tuning import Notify, Tuned, Tuning
 from embedcache.workflows.tuning_gate import Opened, TestRows, answer, go_back, images_at
 from embedcache.workflows.tuning_material import gather
 from embedcache.workflows.tuning_rows import TuningRows
@@ -97,12 +98,13 @@ class CrossFit:
         images = images_at(tuning.cache, tuning.rows[judged], self._options.source)
         return TestRows(key, tuning.rows[judged], images, self._group[judged])
 
-    def open(self, runs: Path, change: str) -> Opened:
+    def open(self, runs: Path, change: str, whole: Tuned) -> Opened:
         """Train, answer, and judge.
 
         Args:
             runs: The runs folder, which holds the ledger.
             change: Digest of all that the training depends on, hexadecimal.
+            whole: The training on all rows, whose boundary, views and length are settled.
 
         Raises:
             EmbedcacheError: As a training says.
@@ -110,7 +112,7 @@ class CrossFit:
         """
         rows = self.rows
         number = record_gate(runs, rows.key, change)
-        found = [self._answers(third) for third in range(THIRDS)]
+        found = [self._answers(third, whole) for third in range(THIRDS)]
         k = len(self._tuning.head.classes)
         before, shares = np.zeros(len(self._part), bool), np.zeros((len(self._part), k))
         for third, answers in enumerate(found):
@@ -150,11 +152,11 @@ class CrossFit:
             side[at] = SIDE_TRAIN if part == NEVER else SIDE_FOLD + part
         return RunRows(known.digest, known.label, side.astype(np.uint8))
 
-    def _answers(self, third: int) -> _Answers:
+    def _answers(self, third: int, whole: Tuned) -> _Answers:
         path = self._work / f"third-{third}.safetensors"
         if not path.exists():
             self._notify(f"cross-fitting: training {third + 1} of {THIRDS}")
-            found = self._train(third)
+            found = self._train(third, whole)
             tensors: dict[str, NDArray[Any]] = {
                 "before": found.before.astype(np.uint8),
                 "probabilities": found.probabilities,
@@ -183,7 +185,7 @@ class CrossFit:
         after = shares.argmax(axis=1) == self._tuning.labels[mine]
         return _Answers(before, shares, Third.of(before, after, alpha, minutes))
 
-    def _train(self, third: int) -> _Answers:
+    def _train(self, third: int, whole: Tuned) -> _Answers:
         tuning, options = self._tuning, self._options
         rest, held_out = np.flatnonzero(self._part != third), np.flatnonzero(self._part == third)
         inner = replace(
@@ -194,7 +196,14 @@ class CrossFit:
         )
         frozen = self._frozen(rest, held_out)
         before = frozen.argmax(axis=1) == tuning.labels[held_out]
+        tail = whole.plan.tail
+        if tail is not None:
+            options = replace(options, boundary=tail.boundary, views=tail.views)
         material = gather(inner, options)
+        wanted = recipe_for(material.family, len(material.train), batch_size=options.batch_size)
+        # No budget of its own: no longer than what was shortened to a quarter of all minutes.
+        steps = options.steps or min(wanted.steps, whole.recipe.steps)
+        options = replace(options, budget=None, steps=steps)
         work = self._work / f"third-{third}"
         session = Tuning(material, options, work, notify=self._notify, on_step=self._on_step)
         tuned = session.run()

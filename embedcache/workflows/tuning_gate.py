@@ -41,6 +41,7 @@ __all__ = [
     "go_back",
     "images_at",
     "open_gate",
+    "rows_of_test",
 ]
 
 _AT_ONCE = 16  # images, as on the validation rows
@@ -113,6 +114,21 @@ def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
         UsageError: An image is nowhere.
         CacheInvalidError: A file is damaged.
     """
+    rows, cache = rows_of_test(tuning), tuning.cache
+    if not len(rows):
+        return None
+    known = RunRows.load(tuning.run)
+    test = known.digest[known.side == SIDE_TEST]
+    images = images_at(cache, rows, source)
+    return TestRows(test_rows_digest(test), rows, images, cache.tables.group[rows])
+
+
+def rows_of_test(tuning: TuningRows) -> NDArray[np.int64]:
+    """Rows of the cache that are test rows of the run, (T,): each image once, none touched.
+
+    Raises:
+        CacheInvalidError: A file is damaged.
+    """
     known, cache = RunRows.load(tuning.run), tuning.cache
     test = known.digest[known.side == SIDE_TEST]
     # Each image once, as in `JudgedRows`.
@@ -122,11 +138,7 @@ def find_test_rows(tuning: TuningRows, source: Path | None) -> TestRows | None:
         digest.tobytes(): row for row, digest in enumerate(cache.sha256) if not touched[row]
     }
     found = [position[each.tobytes()] for each in wanted if each.tobytes() in position]
-    if not found:
-        return None
-    rows = np.array(found, np.int64)
-    images = images_at(cache, rows, source)
-    return TestRows(test_rows_digest(test), rows, images, cache.tables.group[rows])
+    return np.array(found, np.int64)
 
 
 def images_at(cache: FeatureCache, rows: NDArray[np.int64], source: Path | None) -> Images:

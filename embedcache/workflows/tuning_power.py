@@ -10,10 +10,10 @@ from embedcache.evaluation.units import row_units
 from embedcache.finetuning.gate import gate_level, gate_power
 from embedcache.runs.ledger import next_gate
 from embedcache.workflows.tuning import Notify
-from embedcache.workflows.tuning_gate import TestRows
+from embedcache.workflows.tuning_gate import TestRows, rows_of_test
 from embedcache.workflows.tuning_rows import TuningRows
 
-__all__ = ["foretell"]
+__all__ = ["foretell", "sees_more_crossed"]
 
 _POWER = 0.5
 """Below this power cross-fitting is offered."""
@@ -53,6 +53,22 @@ def foretell(
         notify(text)
     if power < _POWER and not cross_fit:
         notify(_offer(_cross_rows(tuning)))
+
+
+def sees_more_crossed(tuning: TuningRows) -> bool:
+    """Whether cross-fitting would be offered and would see more, gates before this one aside.
+
+    So the answer does not change with what was tried: the same training is found again.
+
+    Args:
+        tuning: The run.
+
+    Raises:
+        CacheInvalidError: A file is damaged.
+    """
+    group = tuning.cache.tables.group[rows_of_test(tuning)]
+    test = gate_power(_GAIN, _DISCORDANCE, len(np.unique(row_units(group))), 1)
+    return test < min(_POWER, gate_power(_GAIN, _DISCORDANCE, _cross_rows(tuning), 1))
 
 
 def _foresee(test: TestRows, root: Path, change: str, what: str = "test rows") -> tuple[str, float]:

@@ -16,19 +16,20 @@ from lab import Lab, split_pictures
 from shop import BACKBONE
 
 from embedcache.decision.record import Decision
-from embedcache.errors import BudgetError, LockedError, UsageError
-from embedcache.extraction.records import SilentObserver
+from embedcache.errors import BudgetError, LockedError, UnfittableError, UsageError
+from embedcache.extraction.records import NotesOnly, SilentObserver
 from embedcache.finetuning.gate import judge_change
 from embedcache.finetuning.interpolation import Point, Sweep
 from embedcache.runs.folder import FINETUNE, list_runs
 from embedcache.runs.ledger import LEDGER
 from embedcache.storage.locks import exclusive
-from embedcache.workflows import finetune, tuning_gate
+from embedcache.workflows import finetune, ladder_stages, tuning_gate
 from embedcache.workflows import run as workflow
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.finetune_options import FinetuneOptions
 from embedcache.workflows.ladder_stages import STAGES
 from embedcache.workflows.run import Ladder, run_ladder
+from embedcache.workflows.tuning_power import sees_more_crossed
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,7 @@ def place(original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gaini
     (tmp_path / "photos").symlink_to(original / "photos")
     quick = partial(FinetuneOptions, steps=2, batch_size=4, workers=0, precision="float32")
     monkeypatch.setattr(workflow, "FinetuneOptions", quick)
+    monkeypatch.setattr(ladder_stages, "sees_more_crossed", lambda _: False)
     return tmp_path
 
 
@@ -244,11 +246,98 @@ def test_a_budget_ends_an_extraction(lab: Lab, small_jobs: None, gaining: None) 
     assert run_ladder(lab.photos, FakeBackbone(), budget=1e-9, **places).use == done.use
 
 
-def test_without_test_rows_no_training_is_started(lab: Lab, gaining: None) -> None:
-    """A cross-validated run has none that could prove a gain."""
-    done = run_ladder(lab.photos, FakeBackbone(), cache_dir=lab.cache_dir, runs_dir=lab.runs_dir)
-    assert done.finetuned is None
-    assert "no test rows" in done.left_out["finetune"]
+@pytest.fixture
+def crossing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `run` is: where cross-fitting sees more, it is chosen."""
+    monkeypatch.setattr(ladder_stages, "sees_more_crossed", sees_more_crossed)
+
+
+def test_it_cross_fits_where_test_rows_see_less(place: Path, crossing: None) -> None:
+    """Eight test rows against eighteen training rows; the same call finds it finished."""
+    notes: list[str] = []
+    done = climb(place, observer=NotesOnly(notes.append))
+    assert done.finetuned is not None
+    assert any("cross-fitted training rows" in text for text in notes)
+    assert not any("--cross-fit" in text for text in notes)
+    again = climb(place)
+    assert again.finetuned is not None
+    assert (again.finetuned.reused, again.finetuned.path) == (True, done.finetuned.path)
+
+
+def test_minutes_that_do_not_suffice_for_cross_fitting_train_once(
+    place: Path, crossing: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On test rows, where there are some; later calls under the same budget find that training."""
+    notes: list[str] = []
+    tried: list[bool] = []
+    trained = ladder_stages.finetune
+
+    def tuned(*given: Any, cross_fit: bool, **more: Any) -> Any:
+        tried.append(cross_fit)
+        if cross_fit:
+            raise BudgetError("the budget is too small", expected="500 steps")
+        return trained(*given, cross_fit=cross_fit, **more)
+
+    monkeypatch.setattr(ladder_stages, "finetune", tuned)
+    done = climb(place, budget=50, observer=NotesOnly(notes.append))
+    assert done.finetuned is not None
+    assert "not cross-fitted: the budget is too small" in notes
+    again = climb(place, budget=50)
+    assert tried == [True, False, False]
+    assert again.finetuned is not None
+    assert again.finetuned.reused
+    climb(place, budget=51)
+    assert tried[3:] == [True, False]
+
+
+def test_without_test_rows_it_cross_fits_or_says_why_not(
+    original: Path, tmp_path: Path, gaining: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cross-validated run has no rows that could prove a gain in another way."""
+    quick = partial(FinetuneOptions, steps=2, batch_size=4, workers=0, precision="float32")
+    monkeypatch.setattr(workflow, "FinetuneOptions", quick)
+    (tmp_path / "photos").mkdir()
+    for name in ("red", "green"):
+        shutil.copytree(original / "photos" / "train" / name, tmp_path / "photos" / name)
+    options = {**BACKBONE, "cache_dir": tmp_path / "cache", "runs_dir": tmp_path / "runs"}
+    asked: list[bool] = []
+
+    def fails(*_: Any, cross_fit: bool, **__: Any) -> Any:
+        asked.append(cross_fit)
+        raise UnfittableError("a class is too rare to be cross-fitted")
+
+    trained = ladder_stages.finetune
+    monkeypatch.setattr(ladder_stages, "finetune", fails)
+    done = run_ladder(tmp_path / "photos", unfreeze="last-1", **options)
+    assert asked == [True]
+    assert done.left_out == {"finetune": "a class is too rare to be cross-fitted"}
+    monkeypatch.setattr(ladder_stages, "finetune", trained)
+    done = run_ladder(tmp_path / "photos", unfreeze="last-1", **options)
+    assert done.finetuned is not None
+
+
+def test_several_labels_each_end_the_ladder_at_the_head(lab: Lab) -> None:
+    """Head and score are made; verdict and training are left out, with the plain reason."""
+    table = lab.photos.parent / "tags.csv"
+    rows = [
+        f"{name}/{at}.png,{name}|{'even' if at % 2 else ''}"
+        for name in ("red", "green")
+        for at in range(10)
+    ]
+    table.write_text("\n".join(["path,tags", *rows]))
+    done = run_ladder(
+        table,
+        FakeBackbone(),
+        root=lab.photos,
+        label_column="tags",
+        label_separator="|",
+        cache_dir=lab.cache_dir,
+        runs_dir=lab.runs_dir,
+    )
+    assert done.fitted.head.output == "sigmoid"
+    assert (done.decided, done.finetuned) == (None, None)
+    why = "the images have several labels each"
+    assert done.left_out == {"decide": why, "finetune": why}
 
 
 def test_other_content_is_another_ladder(lab: Lab, gaining: None) -> None:

@@ -20,7 +20,7 @@ from embedcache.heads.judged import JudgedRows
 from embedcache.heads.rows import RunRows
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows import finetune as workflow
-from embedcache.workflows import tuning_cross
+from embedcache.workflows import tuning_course, tuning_cross
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.finetune import Finetuned, finetune
 from embedcache.workflows.finetune_options import FinetuneOptions
@@ -189,3 +189,55 @@ def test_it_is_offered_where_the_gate_sees_little(place: Path) -> None:
     assert again.path != done.path
     assert any(f"gate 1 on {ROWS} cross-fitted training rows" in note for note in notes)
     assert not any(note.startswith("--cross-fit") for note in notes)
+
+
+def test_the_boundary_is_settled_once(
+    place: Path, monkeypatch: pytest.MonkeyPatch, going_all_the_way: None
+) -> None:
+    """All trainings begin at the same block, though each would find another one by its timing."""
+    options = replace(QUICK, unfreeze="tail", boundary="auto")
+    offered = iter(["blocks.6.0", "blocks.5.1", "blocks.5.2", "blocks.5.3"])
+    known = tuning_course.tails
+
+    def other(splits: object) -> object:
+        wanted = next(offered)
+        return tuple(split for split in known(splits) or () if split.boundary == wanted) or tuple(
+            split for split in splits if split.boundary == wanted
+        )
+
+    monkeypatch.setattr(tuning_course, "tails", other)
+    asked: list[tuple[str, int | None, float | None]] = []
+    gathered = tuning_cross.gather
+
+    def noted(tuning: object, options: FinetuneOptions) -> Material:
+        asked.append((options.boundary, options.views, options.budget))
+        return gathered(tuning, options)
+
+    monkeypatch.setattr(tuning_cross, "gather", noted)
+    record = tune(place, options).record
+    assert record.plan.tail is not None
+    assert record.plan.tail.boundary == "blocks.6.0"
+    assert asked == [("blocks.6.0", 1, None)] * 3
+    assert next(offered) == "blocks.5.1"
+
+
+def test_thirds_are_no_longer_than_the_training_that_was_shortened(
+    place: Path, monkeypatch: pytest.MonkeyPatch, going_all_the_way: None
+) -> None:
+    """A third has no budget of its own, which it might miss after all the others."""
+    steps: list[int] = []
+    trained = Tuning.run
+
+    def noted(self: Tuning) -> object:
+        found = trained(self)
+        steps.append(found.recipe.steps)
+        return found
+
+    monkeypatch.setattr(Tuning, "run", noted)
+    monkeypatch.setattr("embedcache.finetuning.recipe.MIN_STEPS", 5)
+    monkeypatch.setattr(
+        "embedcache.workflows.tuning.fit_into",
+        lambda _b, recipe, _c: replace(recipe, steps=min(recipe.steps, 4)),
+    )
+    tune(place, replace(QUICK, steps=None, budget=40.0))
+    assert steps == [4, 4, 4, 4]
