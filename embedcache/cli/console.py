@@ -60,7 +60,8 @@ class Console:
             return
         self._bar.update(self._task, completed=done, total=total)
         task = self._bar.tasks[self._task]
-        rate = f"  {task.speed:,.0f} images/s" if task.speed else ""
+        # Images or steps: of steps less than one a second may be taken.
+        rate = f"  {task.speed:,.{1 if task.speed < 10 else 0}f}/s" if task.speed else ""
         left = task.time_remaining
         self._bar.update(
             self._task,

@@ -54,7 +54,7 @@ def test_progress_says_rate_and_time_left() -> None:
         console.progress(done, 1000)
         now += 1.0
     fields = bar.tasks[0].fields
-    assert fields["text"] == "400/1,000  100 images/s"
+    assert fields["text"] == "400/1,000  100/s"
     assert fields["left"] == "0:00:06 left"
 
 
