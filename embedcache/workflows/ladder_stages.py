@@ -127,10 +127,14 @@ class Stages:
         return found
 
     def finetune(
-        self, fitted: Run, decided: Decided | None, options: FinetuneOptions
+        self,
+        cache: FeatureCache,
+        fitted: Run,
+        decided: Decided | None,
+        options: FinetuneOptions,
     ) -> Finetuned | None:
-        """Train, where verdict and time allow it."""
-        why = self._against_training(decided)
+        """Train, where verdict, backbone and time allow it."""
+        why = self._against_training(cache, decided)
         minutes = None if why else self.costs.for_training()
         if minutes == 0:
             why = "the budget is spent"
@@ -177,7 +181,7 @@ class Stages:
             on_step=self.observer.progress,
         )
 
-    def _against_training(self, decided: Decided | None) -> str | None:
+    def _against_training(self, cache: FeatureCache, decided: Decided | None) -> str | None:
         """Why no training is to start, if so."""
         if decided is None:
             return "the images have several labels each"
@@ -186,4 +190,6 @@ class Stages:
         verdict = decided.decision.verdict
         if self.escalate == "auto" and verdict != "ESCALATE":
             return f"the verdict is {verdict}"
+        if not cache.meta.request:
+            return "the backbone was given in memory, and cannot be loaded to be trained"
         return None

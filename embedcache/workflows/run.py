@@ -134,7 +134,7 @@ def run_ladder(
         cache = FeatureCache(extracted.cache)
         fitted = stages.fit(cache, model, seed)
         decided = stages.decide(cache, fitted, target, device, seed)
-        finetuned = stages.finetune(fitted, decided, tuning)
+        finetuned = stages.finetune(cache, fitted, decided, tuning)
         minutes = {stage: stages.costs.minutes(stage) for stage in STAGES}
         score = _score(fitted, _passed(finetuned))
         return Ladder(extracted, fitted, decided, finetuned, score, minutes, stages.left_out)

@@ -242,6 +242,7 @@ def test_a_budget_ends_an_extraction(lab: Lab, small_jobs: None, gaining: None) 
     done = run_ladder(lab.photos, backbone, **places)
     assert done.extracted.rows == 20
     assert len(backbone.images) == 12
+    assert "in memory" in done.left_out["finetune"]
     assert done.minutes["extract"] > 0
     assert run_ladder(lab.photos, FakeBackbone(), budget=1e-9, **places).use == done.use
 
