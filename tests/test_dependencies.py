@@ -46,6 +46,11 @@ def test_the_tested_versions_are_allowed() -> None:
     assert set(bounds) - set(pins) <= {"threadpoolctl"}
 
 
+def test_the_lowest_versions_are_the_bounds() -> None:
+    """`make test-lowest` installs exactly what pyproject.toml claims to be enough."""
+    assert _pins("constraints-lowest.txt") == _bounds()
+
+
 def test_what_is_installed_fits_together() -> None:
     """As `pip check` says it, of all that embedcache wants."""
     waiting, seen, wrong = ["embedcache"], set(), []

@@ -89,7 +89,7 @@ def test_foreign_formats() -> None:
 def test_unpublished_weights() -> None:
     """An architecture that nobody has published weights for needs a file."""
     with pytest.raises(WeightsUnavailableError, match="--weights FILE"):
-        load_backbone(BackboneRequest("timm/test_coatnet"))
+        load_backbone(BackboneRequest("timm/mobilenetv2_035"))
 
 
 def test_offline_mode_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
