@@ -71,4 +71,5 @@ def tables_of(tables: RowTables, rows: NDArray[np.int64]) -> RowTables:
         split=tables.split[rows],
         group=tables.group[rows],
         numerics=tables.numerics[rows],
+        seen=None if tables.seen is None else tables.seen[rows],
     )

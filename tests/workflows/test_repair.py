@@ -126,6 +126,19 @@ def test_lost_rows_are_left_out_on_request(bench: Bench, damaged: FeatureCache, 
     assert repair(damaged.path, backbone=backbone).dropped == ()
 
 
+def test_what_a_tuned_backbone_has_seen_stays_with_its_row(
+    bench: Bench, damaged: FeatureCache
+) -> None:
+    """Where rows are left out, the others keep their marks."""
+    seen = (np.arange(12) % 3).astype(np.uint8)
+    tables = dataclasses.replace(damaged.tables, seen=seen)
+    write_cache(damaged.path, tables, damaged.meta, [damaged.X])
+    hostile.flip_feature(damaged.path, 5)
+    _lose(bench, damaged.ids.text(5), "gone")
+    repair(damaged.path, drop_lost=True, backbone=FakeBackbone())
+    np.testing.assert_array_equal(FeatureCache(damaged.path).seen, np.delete(seen, 5))
+
+
 @pytest.mark.parametrize("why", ["unknown backbone", "drift"])
 def test_without_a_backbone_all_damaged_rows_are_left_out(
     bench: Bench, damaged: FeatureCache, why: str
