@@ -23,7 +23,7 @@ from embedcache.inputs.views import View
 from embedcache.records.manifest import Manifest
 from embedcache.store.cache import FeatureCache
 from embedcache.store.lookup import RowLookup
-from embedcache.workflows.repair import manifest_of
+from embedcache.workflows.origin import manifest_of
 
 __all__ = ["CachedView", "cache_view", "view_names"]
 

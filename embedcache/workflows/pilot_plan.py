@@ -99,7 +99,7 @@ def steps_crossed(recipe: Recipe, rows: int) -> int:
 
 def _reading(features: FeatureCache, rows: NDArray[np.int64], architecture: Architecture) -> float:
     """Seconds to read, decode and prepare an image."""
-    from embedcache.workflows.repair import manifest_of
+    from embedcache.workflows.origin import manifest_of
 
     manifest = manifest_of(features)
     seconds = []

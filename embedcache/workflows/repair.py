@@ -8,42 +8,26 @@ N is the number of rows, D the embedding dimension.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.backbones.base import Backbone, BackboneRequest
-from embedcache.errors import (
-    CacheInvalidError,
-    EmbedcacheError,
-    FeatureOverflowError,
-    IdentityMismatchError,
-    UsageError,
-)
+from embedcache.backbones.base import Backbone
+from embedcache.errors import EmbedcacheError
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
-from embedcache.extraction.loading import Loaded, Loader, default_workers
-from embedcache.extraction.records import Observer, SilentObserver, Timings
-from embedcache.extraction.source import BackboneSource
+from embedcache.extraction.records import Observer, SilentObserver
 from embedcache.extraction.workplace import index_dir
-from embedcache.inputs.images import decoder_version
-from embedcache.records.imported import is_imported
-from embedcache.records.manifest import Manifest
 from embedcache.storage.locks import exclusive
 from embedcache.store.cache import FeatureCache
-from embedcache.store.lookup import RowLookup
 from embedcache.store.writer import write_cache
 from embedcache.workflows.lost_rows import lost_rows, names_of, rows_are_lost, tables_of
+from embedcache.workflows.mending import mended_blocks
+from embedcache.workflows.origin import check_identity, source_of
 
-__all__ = ["Repaired", "check_identity", "manifest_of", "repair", "source_of"]
-
-_WINDOW = 64
-"""Images that are read ahead."""
+__all__ = ["Repaired", "repair"]
 
 
 @dataclass(frozen=True)
@@ -144,135 +128,5 @@ def _write(
         cache.path,
         tables,
         replace(cache.meta, numerics=entries, environment=environment(), created=utc_now()),
-        _blocks(cache, mended, kept, backbone, observer),
+        mended_blocks(cache, mended, kept, backbone, observer),
     )
-
-
-def source_of(cache: FeatureCache, device: str, backbone: Backbone | None) -> BackboneSource:
-    """The backbone that made a cache, or `backbone` where it was made in memory.
-
-    Raises:
-        UsageError: The features were made elsewhere.
-        CacheInvalidError: The cache does not say how to load it.
-    """
-    if is_imported(cache.identity):
-        raise UsageError(
-            "these features were imported: their backbone is not known here",
-            where=cache.path,
-            got=cache.meta.backbone.name,
-            hint=f"embedcache import {cache.meta.source.location} makes the cache again",
-        )
-    root = cache.path.parent.parent
-    if backbone is not None:
-        return BackboneSource(backbone, index_dir=index_dir(root))
-    try:
-        request = BackboneRequest.from_json(cache.meta.request)
-    except ValueError as error:
-        raise CacheInvalidError(
-            "this cache does not say how to load its backbone", where=cache.path, got=error
-        ) from error
-    return BackboneSource(request, index_dir=index_dir(root), device=device)
-
-
-def check_identity(cache: FeatureCache, source: BackboneSource) -> None:
-    """Refuse a backbone that is not the one that made the cache.
-
-    Raises:
-        IdentityMismatchError: Anything that features depend on has changed.
-    """
-    changes = cache.identity.differences(source.spec.identity)
-    if changes:
-        raise IdentityMismatchError(
-            "the backbone is not the one that made this cache any more",
-            where=cache.path,
-            got="; ".join(changes),
-            hint="embedcache extract makes a new cache for it",
-        )
-
-
-def _blocks(
-    cache: FeatureCache,
-    mended: NDArray[np.int64],
-    kept: NDArray[np.int64],
-    backbone: Backbone | None,
-    observer: Observer,
-) -> Iterator[NDArray[np.floating]]:
-    """The features to keep in order, (·, D): sound blocks as they are, damaged ones embedded."""
-    is_mended = np.zeros(len(cache), bool)
-    is_mended[mended] = True
-    block, done = kept // cache.meta.block_rows, 0
-    with contextlib.closing(_stream(cache, mended, backbone)) as stream:
-        for rows in np.split(kept, np.flatnonzero(np.diff(block)) + 1):
-            # Damage is known by the block: of one, all rows to keep are embedded, or none.
-            if not is_mended[rows[0]]:
-                yield cache.rows(rows)
-                continue
-            assert backbone is not None, "it mends rows"
-            for features in _embed(cache, islice(stream, len(rows)), backbone):
-                done += len(features)
-                observer.progress(done, len(mended))
-                yield features
-
-
-def _stream(
-    cache: FeatureCache, rows: NDArray[np.int64], backbone: Backbone | None
-) -> Generator[Loaded]:
-    """The images of rows, read and prepared ahead."""
-    if backbone is None:
-        return
-    loader = Loader(
-        manifest=manifest_of(cache),
-        lookup=RowLookup(),
-        prepare=backbone.prepare,
-        decoder=decoder_version(),
-        content_rejects={},
-        workers=default_workers(),
-        window=_WINDOW,
-        timings=Timings(),
-    )
-    with contextlib.closing(loader.stream(map(int, rows))) as stream:
-        yield from stream
-
-
-def manifest_of(cache: FeatureCache) -> Manifest:
-    """The samples that have a row in a cache, in its order."""
-    tables = cache.tables
-    return Manifest(
-        cache.meta.source,
-        cache.meta.root,
-        tables.ids,
-        tables.labels,
-        tables.classes,
-        tables.split,
-        tables.group,
-        tables.groups,
-    )
-
-
-def _embed(
-    cache: FeatureCache, samples: Iterable[Loaded], backbone: Backbone
-) -> Iterator[NDArray[np.floating]]:
-    stored = np.dtype(cache.identity.stored_dtype)
-    samples = iter(samples)
-    while batch := list(islice(samples, backbone.numerics.batch_size)):
-        images = [_unchanged(cache, sample) for sample in batch]
-        features = backbone.submit(np.stack(images)).result()
-        if not np.abs(features).max() <= float(np.finfo(stored).max):  # NaN is none either
-            raise FeatureOverflowError(
-                f"a feature does not fit into {stored}, although it once did",
-                where=cache.ids.text(batch[0].row),
-                hint="embedcache verify tells whether this environment has drifted",
-            )
-        yield features.astype(stored)
-
-
-def _unchanged(cache: FeatureCache, sample: Loaded) -> NDArray[np.uint8]:
-    """The prepared image of a row, if its bytes are those that the row was made from."""
-    if sample.prepared is None or sample.digest != cache.sha256[sample.row].tobytes():
-        raise CacheInvalidError(
-            "damaged rows cannot be repaired: an image is gone or has changed",
-            where=cache.path,
-            got=cache.ids.text(sample.row),
-            hint=f"embedcache extract {cache.meta.source.location} embeds what there is now",
-        )
-    return sample.prepared

@@ -17,7 +17,7 @@ from embedcache.finetuning.locate import locate
 from embedcache.runs.folder import BACKBONE
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.finetune_options import FinetuneOptions
-from embedcache.workflows.repair import manifest_of
+from embedcache.workflows.origin import manifest_of
 from embedcache.workflows.tuning import Notify
 
 __all__ = ["cache_tuned"]

@@ -33,7 +33,7 @@ from embedcache.inputs.preprocess import Preprocessing
 from embedcache.records.seen import TRAINED, VALIDATED, SeenRows
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.finetune_options import FinetuneOptions
-from embedcache.workflows.repair import check_identity, source_of
+from embedcache.workflows.origin import check_identity, source_of
 from embedcache.workflows.tuning_rows import TuningRows
 
 __all__ = ["Material", "gather", "rows_seen"]

@@ -13,7 +13,8 @@ from embedcache.backbones.golden_record import TOLERANCES, GoldenRecord, check_g
 from embedcache.errors import DriftError, EmbedcacheError, InputRejectedError
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.lost_rows import image_of
-from embedcache.workflows.repair import Repaired, check_identity, repair, source_of
+from embedcache.workflows.origin import check_identity, source_of
+from embedcache.workflows.repair import Repaired, repair
 
 __all__ = ["Repaired", "Verification", "repair", "verify"]
 
