@@ -121,6 +121,7 @@ def test_an_extraction_survives(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.usefixtures("small_jobs", "fixed_date", "nobody_lives")
 def test_an_extraction_survives_a_thousand_times(tmp_path: Path) -> None:
     """As above, a thousand states."""
@@ -152,6 +153,7 @@ def test_a_fit_survives(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_a_fit_survives_a_thousand_times(tmp_path: Path) -> None:
     """As above, a thousand states."""
     _fit_survives(tmp_path, 1000)

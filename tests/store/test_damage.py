@@ -83,6 +83,7 @@ def test_flips_in_headers_never_give_wrong_data(cache: FeatureCache, victim: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("bit", range(8))
 def test_every_bit_of_every_header(cache: FeatureCache, victim: Path, bit: int) -> None:
     """No bit that HDF5 wrote can be flipped to wrong data, a crash or a foreign exception."""
