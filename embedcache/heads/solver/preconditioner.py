@@ -12,6 +12,8 @@ case in which every pᵢ is uniform and no direction is treated in full.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from embedcache.heads.solver.curvature import Curvature
@@ -20,8 +22,11 @@ from embedcache.heads.solver.objective import Objective
 
 __all__ = ["TwoLevel"]
 
-_FULL = 512
-"""Unknowns of a problem that are treated in full."""
+_FULL, _FREE = 512, 128
+"""Unknowns of a problem that are treated in full: at most, and where the features are so few
+that a pass costs nothing."""
+
+_PASSES = 2  # that forming the full part may cost
 
 _JITTERS = (1e-6, 1e-4, 1e-2)
 """Shares of the curvature that rounding may have taken away, the least that suffices."""
@@ -41,7 +46,7 @@ class TwoLevel:
         self._vectors = leading.vectors.to(dtype)
         k, d = parameters.shape[1], objective.rows.d
         r = self._vectors.shape[1]
-        self._full = max(0, min(r, _FULL // k - 1))
+        self._full = max(0, min(r, _unknowns(objective, leading) // k - 1))
         curvature = Curvature(objective, leading, parameters, self._full)
         penalty = objective.penalty.to(dtype)[:, None, None]
         values, self._classes = torch.linalg.eigh(curvature.classes.double())
@@ -83,6 +88,14 @@ class TwoLevel:
             # All intercepts together change nothing; rounding must not make them drift.
             product[..., -1] -= product[..., -1].mean(-1, keepdim=True)
         return product
+
+
+def _unknowns(objective: Objective, leading: Leading) -> int:
+    """How many to treat in full: forming their matrix is 2 M² operations a row of the sample."""
+    rows, columns = objective.rows, len(objective) * objective.targets.k
+    sampled = sum(len(seen.along) for seen in leading.sample)
+    worth = math.isqrt(2 * _PASSES * rows.n * rows.d * columns // sampled)
+    return min(_FULL, max(_FREE, worth))
 
 
 def _inverse(matrix: torch.Tensor, penalty: float, k: int) -> torch.Tensor:
