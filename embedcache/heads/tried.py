@@ -23,6 +23,8 @@ __all__ = ["METRICS", "Judge", "Tried"]
 METRICS = ("log_loss", "accuracy", "balanced_accuracy")
 """What may choose: losses that are a mean over rows, so that two can be compared in pairs."""
 
+_ITEMS = 2**20  # probabilities that are computed at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Tried:
@@ -65,7 +67,7 @@ class Judge:
             raise UsageError("unknown metric", got=metric, expected=", ".join(METRICS))
         self._rows, self._labels = np.flatnonzero(held_out), training.labels[held_out]
         self._weights = None if training.weights is None else training.weights[held_out]
-        self._metric, self._calibrated = metric, calibrated
+        self._metric, self._calibrated, self._classes = metric, calibrated, training.k
 
     def judged(self, setting: Setting, made: Scored) -> Tried:
         """The losses of the rows, by blocks: all in float64 would be many times the features."""
@@ -76,8 +78,9 @@ class Judge:
                 scores, self._labels, self._weights
             )
         log_losses, wrong = np.empty(len(rows)), np.empty(len(rows), np.bool_)
-        for at in range(0, len(rows), BLOCK):
-            block, labels = slice(at, at + BLOCK), self._labels[at : at + BLOCK]
+        size = max(1, min(BLOCK, _ITEMS // self._classes))
+        for at in range(0, len(rows), size):
+            block, labels = slice(at, at + size), self._labels[at : at + size]
             probabilities = softmax(made.of(rows[block]).astype(np.float64) / temperature)
             log_losses[block] = row_log_loss(labels, probabilities)
             wrong[block] = probabilities.argmax(axis=1) != labels

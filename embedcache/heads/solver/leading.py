@@ -21,6 +21,8 @@ time to find."""
 _SAMPLE = 4096
 """Rows that curvature is taken over."""
 
+_ITEMS = 2**20  # probabilities of one problem that are computed at a time
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -55,7 +57,8 @@ class Leading:
         """Of the rows standardised as the folds are on average."""
         rows, sides, dtype = objective.rows, objective.sides, objective.dtype
         shift, stretch = (side.mean(0).to(dtype) for side in (sides.shift, sides.stretch))
-        blocks = rows.sample(_SAMPLE)
+        most = max(1, _ITEMS // objective.targets.k)
+        blocks = [part for block in rows.sample(_SAMPLE) for part in _parts(block, most)]
 
         def scaled(block: slice) -> torch.Tensor:
             return (rows.block(block, dtype) - shift) * stretch
@@ -85,3 +88,10 @@ class Leading:
         turn = torch.linalg.eigh(inner.double())[1].flip(1).to(dtype)
         turned = [replace(seen, along=seen.along @ turn) for seen in sample]
         return cls(start @ turn, turned)
+
+
+def _parts(block: slice, most: int) -> list[slice]:
+    """The same rows, in blocks of at most so many."""
+    step = most * block.step
+    starts = range(block.start, block.stop, step)
+    return [slice(at, min(at + step, block.stop), block.step) for at in starts]
