@@ -298,8 +298,10 @@ TestCacheModel.settings = settings(max_examples=8, stateful_step_count=15, **_QU
 
 
 class ThoroughModel(CacheModel):
-    """The same, for longer."""
+    """The same, for longer; `EMBEDCACHE_MODEL_EXAMPLES` says for how much longer."""
 
 
-TestThoroughModel = pytest.mark.slow(pytest.mark.timeout(3600)(ThoroughModel.TestCase))
-TestThoroughModel.settings = settings(max_examples=200, stateful_step_count=40, **_QUIET)
+_MANY = int(os.environ.get("EMBEDCACHE_MODEL_EXAMPLES", "200"))
+
+TestThoroughModel = pytest.mark.slow(pytest.mark.timeout(7200)(ThoroughModel.TestCase))
+TestThoroughModel.settings = settings(max_examples=_MANY, stateful_step_count=40, **_QUIET)
