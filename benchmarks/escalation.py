@@ -2,6 +2,7 @@
 
     python benchmarks/escalation.py run        twenty cells, hours on 2 cores
     python benchmarks/escalation.py run --jobs 10     on a machine with a GPU
+    python benchmarks/escalation.py decide     verdicts again, on cells whose gain is known
     python benchmarks/escalation.py table      what has been measured so far
 
 A cell is a data set, a backbone and a number of training rows. `decide` gives its verdict; all
@@ -97,12 +98,17 @@ class Cell:
         return self.pilot_gain >= least and self.pilot_low > 0
 
 
-def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> dict[str, Any]:
-    """What the commands said of a cell, from the manifest to the gain."""
+def extract(root: Path, data: str, backbone: str, rows: int) -> str:
+    """The cache of a cell."""
     manifest = write_manifest(data, rows, root / "data")
     source = f"bundled/efficientnet_{backbone}"
     sized = ("--backbone", source, "--image-size", str(PIXELS), "--root", "/")
-    cache = embedcache(root, "extract", str(manifest), *sized)["cache"]
+    return str(embedcache(root, "extract", str(manifest), *sized)["cache"])
+
+
+def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> dict[str, Any]:
+    """What the commands said of a cell, from the manifest to the gain."""
+    cache = extract(root, data, backbone, rows)
     fitted = embedcache(root, "fit-head", cache)
     return {
         "data": data,
@@ -184,11 +190,12 @@ def _row(cells: list[Cell], says: list[bool], *, asks: bool) -> str:
     hits = sum(yes and cell.is_useful for cell, yes in pairs)
     useful = sum(cell.is_useful for cell in cells)
     lost = sum(max(cell.gain, 0.0) for cell, yes in pairs if not yes) / len(cells)
-    minutes = sum(cell.tuning * yes + cell.deciding * asks for cell, yes in pairs)
+    tuning = sum(cell.tuning * yes for cell, yes in pairs)
+    deciding = sum(cell.deciding for cell in cells) if asks else 0.0
     precision = f"{hits}/{sum(says)}" if any(says) else "–"
     return (
         f"{right:>2}/{len(cells):<2}  {precision:>9}  {hits}/{useful:<4}  {lost:>11.2f}  "
-        f"{minutes:7.1f}"
+        f"{deciding:5.1f} + {tuning:.1f}"
     )
 
 
@@ -197,7 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("what", choices=("run", "decide", "table"))
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--backbones", nargs="+", default=["lite0", "lite1", "lite2"])
     parser.add_argument("--budget", type=float, default=3.0, help="minutes of each pilot")
@@ -206,17 +213,20 @@ def main() -> None:
     given = parser.parse_args()
     root = given.root.absolute()
     root.mkdir(parents=True, exist_ok=True)
-    if given.what == "run":
+    if given.what != "table":
         wanted = [cell for cell in CELLS if cell[0] in given.data and cell[1] in given.backbones]
         for data, _, rows in wanted:
             write_manifest(data, rows, root / "data")
         with ThreadPoolExecutor(given.jobs) as pool:
-            list(pool.map(lambda cell: _run(root, *cell, given.budget), wanted))
+            work = _run if given.what == "run" else _decide
+            list(pool.map(lambda cell: work(root, *cell, given.budget), wanted))
     paths = [path for cell in CELLS if (path := _path(root, *cell)).exists()]
     if paths:
         measured = [json.loads(path.read_text()) for path in paths]
         table([cell_of(each) for each in measured])
-        print("minutes on", ", ".join(sorted({each["decide"]["machine"] for each in measured})))
+        for what in ("decide", "finetune"):
+            machines = sorted({str(each[what]["machine"]) for each in measured})
+            print(f"minutes of {what} on: {', '.join(machines)}")
 
 
 def _path(root: Path, data: str, backbone: str, rows: int) -> Path:
@@ -230,6 +240,16 @@ def _run(root: Path, data: str, backbone: str, rows: int, budget: float) -> None
         path.write_text(json.dumps(measured, indent=1))
         cell = cell_of(measured)
         print(f"{data} {backbone} {rows}: {cell.verdict}, {cell.gain:+.1f}", flush=True)
+
+
+def _decide(root: Path, data: str, backbone: str, rows: int, budget: float) -> None:
+    path = _path(root, data, backbone, rows)
+    if path.exists():
+        measured = json.loads(path.read_text())
+        cache = extract(root, data, backbone, rows)
+        measured["decide"] = embedcache(root, "decide", cache, "--budget", str(budget))
+        path.write_text(json.dumps(measured, indent=1))
+        print(f"{data} {backbone} {rows}: {cell_of(measured).verdict}", flush=True)
 
 
 if __name__ == "__main__":
