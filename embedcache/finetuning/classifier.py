@@ -47,6 +47,12 @@ class Classifier(nn.Module):
             self.head.weight.copy_(torch.from_numpy(head.weights))
             self.head.bias.copy_(torch.from_numpy(head.intercept))
 
+    def cool(self, temperature: float) -> None:
+        """Divide all logits by a temperature."""
+        with torch.no_grad():
+            self.head.weight.div_(temperature)
+            self.head.bias.div_(temperature)
+
     def linear(self) -> Linear:
         """The head as it is now, in numpy."""
         weights = self.head.weight.detach().cpu().double().numpy()

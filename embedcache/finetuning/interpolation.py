@@ -1,7 +1,8 @@
 """`sweep`: how far to go from the weights before a training to those after it.
 
 Halfway is often better than either end, and no way at all is among the choices: so a
-training that did harm is taken back, by validation rows alone.
+training that did harm is taken back, by validation rows alone. A training makes a model too sure
+of itself, which one number mends; so each point is judged at the temperature that suits it.
 
 Source: Wortsman et al. (2022), *Robust fine-tuning of zero-shot models*, CVPR.
 V is the number of validation rows, K of classes.
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from embedcache.evaluation.units import paired_difference
 from embedcache.finetuning.judging import row_losses
 from embedcache.finetuning.rates import restore
+from embedcache.heads.temperature import fit_temperature
 
 __all__ = ["ALPHAS", "Point", "Sweep", "move_to", "sweep"]
 
@@ -35,7 +37,7 @@ class Point:
 
     Attributes:
         alpha: Share of the way.
-        log_loss: Mean over the validation rows, in nats.
+        log_loss: Mean over the validation rows at the best temperature, in nats.
         accuracy: Likewise.
         excess: Log-loss above that of the best point.
         standard_error: Of the excess, rows paired, over groups; None where all rows are one group.
@@ -54,15 +56,20 @@ class Sweep:
 
     Attributes:
         points: In the order of `ALPHAS`.
-        alpha: The smallest whose excess is within one standard error.
+        alpha: That of the least log-loss; 0 where all rows are one group, which tells nothing.
+            Rather the least than the smallest within a standard error: on ELPV that gave up
+            three trainings of ten that got 2 to 3 points more of the validation rows right, and
+            what ships is for the gate to say.
         barrier: Largest excess of the log-loss over the straight line between both ends: 0
             where the way leads through no worse weights. Source: Entezari et al. (2022), *The
             role of permutation invariance in linear mode connectivity*, ICLR.
+        temperature: What the logits are divided by there; 1 for the frozen model.
     """
 
     points: tuple[Point, ...]
     alpha: float
     barrier: float
+    temperature: float = 1.0
 
 
 def sweep(
@@ -83,15 +90,16 @@ def sweep(
         labels: (V,) of the same rows, 0 to K − 1.
         group: (V,) codes of what errs together, negative for a row of its own.
     """
-    losses, accuracies = [], []
+    losses, accuracies, temperatures = [], [], []
     for alpha in ALPHAS:
         move_to(model, initial, final, alpha)
         found = logits(model)
-        losses.append(row_losses(found, labels))
+        temperatures.append(fit_temperature(found, labels))
+        losses.append(row_losses(found / np.float32(temperatures[-1]), labels))
         accuracies.append(float((found.argmax(1) == labels).mean()))
     means = np.array([each.mean() for each in losses])
-    best = losses[int(means.argmin())]
-    excesses = [paired_difference(each, best, group) for each in losses]
+    best = int(means.argmin())
+    excesses = [paired_difference(each, losses[best], group) for each in losses]
     points = tuple(
         Point(alpha, float(mean), accuracy, excess, error if np.isfinite(error) else None)
         for alpha, mean, accuracy, (excess, error) in zip(
@@ -99,13 +107,12 @@ def sweep(
         )
     )
     # A single group tells no point from another: then nothing speaks for leaving the frozen one.
-    alpha = next(
-        alpha for alpha, (excess, error) in zip(ALPHAS, excesses, strict=True) if excess <= error
-    )
-    move_to(model, initial, final, alpha)
+    chosen = best if points[0].standard_error is not None else 0
+    move_to(model, initial, final, ALPHAS[chosen])
     line = np.linspace(means[0], means[-1], len(means))
     barrier = float((means - line)[1:-1].max())
-    return Sweep(points, alpha, max(0.0, barrier))
+    temperature = temperatures[chosen] if chosen else 1.0
+    return Sweep(points, ALPHAS[chosen], max(0.0, barrier), temperature)
 
 
 def move_to(

@@ -49,6 +49,7 @@ class Shipment:
     backbones: list[dict[str, Any]]
     _tuning: TuningRows
     _material: Material
+    _temperature: float
 
     def write_head(self, folder: Path, name: str) -> None:
         """The head, as that of any run.
@@ -72,7 +73,7 @@ class Shipment:
             len(material.train),
             converged=True,
             iterations=0,
-            temperature=1.0,
+            temperature=self._temperature,
         )
         Head(head.classes, head.unseen, form, MODEL, head.dataset, (source,), chosen).save(folder)
 
@@ -85,6 +86,7 @@ def ship(
     digests: NDArray[np.uint8],
     group: NDArray[np.int32],
     probabilities: NDArray[np.float64],
+    temperature: float,
 ) -> Shipment:
     """Write the backbone, the rows, and what was said of those that judged it.
 
@@ -99,6 +101,7 @@ def ship(
         digests: (T, 32) uint8 of the judged rows.
         group: (T,) int32, what errs together; negative for a row of its own.
         probabilities: (T, K), of the model that passed.
+        temperature: What its logits were divided by, folded into its head.
 
     Raises:
         StorageError: The disk is full or the folder is not writable.
@@ -123,7 +126,7 @@ def ship(
     assert backbone.spec.identity == identity, "a backbone is read as it was written"
     claim = GoldenClaim(make_golden(backbone).to_json(), environment(), (backbone.numerics,))
     entry = {"request": asked.to_json(), "golden": claim.to_json()}
-    return Shipment(identity, [entry], tuning, material)
+    return Shipment(identity, [entry], tuning, material, temperature)
 
 
 def _predictions(

@@ -170,7 +170,10 @@ def go_back(material: Material, tuned: Tuned) -> Sweep:
     """
     ends = tuned.trained.initial, tuned.trained.final
     labels, group = material.validation.labels, material.validation_group
-    return sweep(material.classifier, *ends, lambda _model: tuned.look(), labels, group)
+    swept = sweep(material.classifier, *ends, lambda _model: tuned.look(), labels, group)
+    if swept.alpha:
+        material.classifier.cool(swept.temperature)
+    return swept
 
 
 def open_gate(

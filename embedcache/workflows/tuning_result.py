@@ -103,7 +103,8 @@ def publish_tuning(
     def write(folder: Path) -> None:
         if test is not None and opened is not None and opened.gate.ships:
             rows = opened.rows, test.images.digests, test.group, opened.probabilities
-            shipments.append(ship(folder, tuning, material, *rows))
+            temperature = 1.0 if record.sweep is None else record.sweep.temperature
+            shipments.append(ship(folder, tuning, material, *rows, temperature))
         else:
             write_atomic(folder / TUNED, _weights(material))
         write_atomic(folder / TUNED_ROWS, seen_bytes(rows_seen(material)))

@@ -10,8 +10,10 @@ from small_training import RECIPE, RandomBatches, freezing, small_model
 from torch import nn
 
 from embedcache.finetuning.interpolation import ALPHAS, Sweep, move_to, sweep
+from embedcache.finetuning.judging import row_losses
 from embedcache.finetuning.training import Trained, train
 from embedcache.heads.json_records import dump_record, load_record
+from embedcache.heads.temperature import fit_temperature
 
 INPUTS, LABELS = RandomBatches().table()
 
@@ -46,7 +48,7 @@ def alone(rows: int) -> NDArray[np.int32]:
 def swept(
     losses: NDArray[np.float64], group: NDArray[np.int32] | None = None
 ) -> tuple[Sweep, float]:
-    """A sweep whose row losses are (11, V), and where it left the model."""
+    """A sweep whose row losses are (11, V) at a temperature of 1, and where it left the model."""
     model, ends = Line(), ({"x": torch.tensor(0.0)}, {"x": torch.tensor(1.0)})
 
     def judged(model: nn.Module) -> NDArray[np.float32]:
@@ -57,7 +59,9 @@ def swept(
 
     rows = losses.shape[1]
     group = alone(rows) if group is None else group
-    found = sweep(model, *ends, judged, np.zeros(rows, np.int64), group)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("embedcache.finetuning.interpolation.fit_temperature", lambda *_: 1.0)
+        found = sweep(model, *ends, judged, np.zeros(rows, np.int64), group)
     return found, model.x.item()
 
 
@@ -96,7 +100,8 @@ def test_a_sweep_of_a_real_training() -> None:
     found = sweep(model, result.initial, result.final, logits, LABELS.numpy(), alone(40))
     assert [each.alpha for each in found.points] == list(ALPHAS)
     for point, ends in ((found.points[0], before), (found.points[-1], after)):
-        loss = nn.functional.cross_entropy(torch.from_numpy(ends), LABELS)
+        temperature = fit_temperature(ends, LABELS.numpy())
+        loss = nn.functional.cross_entropy(torch.from_numpy(ends) / temperature, LABELS)
         assert point.log_loss == pytest.approx(float(loss), rel=1e-5)
     left = logits(model)
     move_to(model, result.initial, result.final, found.alpha)
@@ -112,34 +117,47 @@ def test_a_training_that_did_harm_is_taken_back() -> None:
     assert found.points[-1].excess > found.points[-1].standard_error > 0
 
 
-def test_a_tie_goes_to_the_smaller_share() -> None:
-    """What is not better by one paired standard error is not worth the way; what is, is."""
-    rng = np.random.default_rng(0)
-    losses = np.tile(rng.uniform(0.5, 3.0, 80), (11, 1))
-    losses[:4] += 0.2
-    # From 0.4 on the rows differ by noise alone, and the last one happens to be the lowest.
-    noise = rng.normal(0, 0.1, 80)
-    losses[10] += noise - noise.mean() - 0.5 * noise.std() / 80**0.5
+def test_the_least_loss_is_taken_and_a_tie_goes_to_the_smaller_share() -> None:
+    """However small the lead: what ships is for the gate to say."""
+    losses = np.tile(np.random.default_rng(0).uniform(0.5, 3.0, 80), (11, 1))
+    assert swept(losses)[0].alpha == 0
+    losses[4:] -= 0.01
     found, left = swept(losses)
-    assert found.points[10].excess == 0
     assert found.alpha == 0.4
     assert left == pytest.approx(0.4)
-    # The same lead without noise, though it is small beside how much rows differ, counts.
-    losses[10] = losses[9] - 0.01
+    losses[10, :40] -= 0.1
+    losses[10, 40:] += 0.09
     assert swept(losses)[0].alpha == 1.0
 
 
 def test_rows_that_err_together_count_once() -> None:
-    """A gain that is sure on 60 rows is none on two groups of them, and unknown on one."""
-    better = np.random.default_rng(0).normal(0.1, 0.2, 60).clip(-0.5)
-    losses = np.stack([1 - alpha * better for alpha in ALPHAS])
-    assert swept(losses)[0].alpha > 0
+    """The error of an excess is over groups; a single one tells nothing, and nothing is taken."""
     losses = np.stack([1 - alpha * np.repeat([0.3, -0.1], 30) for alpha in ALPHAS])
-    assert swept(losses)[0].alpha > 0
-    assert swept(losses, np.repeat([0, 1], 30).astype(np.int32))[0].alpha == 0
+    alone_, grouped = swept(losses)[0], swept(losses, np.repeat([0, 1], 30).astype(np.int32))[0]
+    assert alone_.alpha == grouped.alpha == 1
+    assert grouped.points[0].standard_error > 3 * alone_.points[0].standard_error
     single, left = swept(losses, np.zeros(60, np.int32))
     assert (single.alpha, left, single.points[3].standard_error) == (0, 0, None)
     assert load_record(Sweep, dump_record(single)) == single
+
+
+def test_a_model_that_became_too_sure_is_cooled() -> None:
+    """Right more often, and its raw log-loss is worse: at its temperature it is the best point."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 600)
+    noise, own = rng.normal(size=(600, 3)), np.eye(3)[labels]
+    frozen, tuned = noise + 1.5 * own, 12 * (noise + 1.8 * own)
+    model, ends = Line(), ({"x": torch.tensor(0.0)}, {"x": torch.tensor(1.0)})
+
+    def judged(model: nn.Module) -> NDArray[np.float32]:
+        share = model.x.item()
+        return ((1 - share) * frozen + share * tuned).astype(np.float32)
+
+    found = sweep(model, *ends, judged, labels, alone(600))
+    assert row_losses(judged(model), labels).mean() > row_losses(frozen, labels).mean()
+    assert found.alpha == 1
+    assert found.temperature == pytest.approx(fit_temperature(judged(model), labels))
+    assert found.temperature > 3
 
 
 def test_the_barrier_is_above_the_straight_line() -> None:

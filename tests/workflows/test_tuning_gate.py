@@ -79,12 +79,12 @@ def gates(place: Path) -> list[str]:
 
 
 def test_the_validation_rows_choose_a_share(place: Path) -> None:
-    """All tenths are judged; the first is as good as before the first step."""
+    """All tenths are judged; the ends answer as before the first step and after the last."""
     record = tune(place).record
     assert record.sweep is not None
     assert len(record.sweep.points) == 11
-    assert record.sweep.points[0].log_loss == record.progress.judged[0].log_loss
-    assert record.sweep.points[-1].log_loss == record.progress.judged[-1].log_loss
+    assert record.sweep.points[0].accuracy == record.progress.judged[0].accuracy
+    assert record.sweep.points[-1].accuracy == record.progress.judged[-1].accuracy
     assert (record.gate is None) == (record.sweep.alpha == 0)
 
 

@@ -70,7 +70,7 @@ def way(record: FinetuneRecord) -> str:
     return section(
         "How far to go",
         f'<div class="pair"><div>{chart}</div><div>{table(head, rows, ">>>>>")}</div></div>',
-        f"<p>{swept.alpha:.1f} of the way is taken: the smallest share whose excess over the best "
-        "log-loss is within its paired standard error. The barrier on the way, the most that the "
-        f"loss rises above the straight line, is {swept.barrier:.3f}.</p>",
+        f"<p>{swept.alpha:.1f} of the way is taken, that of the least log-loss, each point at "
+        f"the temperature that suits it ({swept.temperature:.2f} there). The barrier on the way, "
+        f"the most that the loss rises above the straight line, is {swept.barrier:.3f}.</p>",
     )
