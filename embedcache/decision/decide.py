@@ -18,7 +18,7 @@ from embedcache.decision.record import FORMAT, Decision, Limits
 from embedcache.decision.signals import OtherFeatures, Signals
 from embedcache.decision.thresholds import FEWEST_TRAININGS, SHORTCUT, THRESHOLDS
 from embedcache.decision.training_rows import TrainingRows
-from embedcache.decision.verdict import Facts, ask, needs_pilot, sees
+from embedcache.decision.verdict import Facts, ask, needs_pilot, takes_all
 from embedcache.errors import (
     CacheError,
     DivergedError,
@@ -111,8 +111,7 @@ def _with_pilot(facts: Facts, pilot: Pilot, task: PilotTask) -> Facts:
 
 def _task(rows: TrainingRows, measured: Measured, limits: Limits, picture: Picture) -> PilotTask:
     """One part of the rows validates where that suffices, else each in turn."""
-    signals = measured.signals
-    crossed = () if sees(signals.detectable, signals.error) else _CROSSED
+    crossed = _CROSSED if takes_all(measured.signals) else ()
     return PilotTask(
         rows.row,
         rows.labels.astype(np.int32),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from embedcache.decision.pilot_result import DEPTH, PilotResult
 from embedcache.decision.record import Limits, Step
 from embedcache.decision.signals import Signals
-from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, LABEL_ERRORS
+from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, FEW, LABEL_ERRORS
 
 __all__ = [
     "PILOT_NEEDED",
@@ -19,7 +19,7 @@ __all__ = [
     "ask",
     "needs_pilot",
     "percent",
-    "sees",
+    "takes_all",
 ]
 
 PILOT_NEEDED = "PILOT_NEEDED"
@@ -161,7 +161,7 @@ def _blind(facts: Facts) -> Answer:
     signals = facts.signals
     one = sees(signals.detectable, signals.error)
     text = f"a pilot's {signals.validation_rows:,} validation rows show {_from(signals.detectable)}"
-    if not one:
+    if takes_all(signals):
         text += f", cross-fitted all {signals.rows:,} rows {_from(signals.detectable_crossed)}"
     text += (
         f" (power 80 %, {percent(signals.changing)} of the rows changing sides); three quarters "
@@ -171,6 +171,11 @@ def _blind(facts: Facts) -> Answer:
     if holds and signals.rows_needed is not None:
         text += f"; about {signals.rows_needed:,} training rows would do"
     return Answer(holds, text)
+
+
+def takes_all(signals: Signals) -> bool:
+    """Whether a pilot validates all rows in turn: they are few, or a fifth sees too little."""
+    return signals.rows <= FEW.value or not sees(signals.detectable, signals.error)
 
 
 def sees(least: float | None, error: float) -> bool:

@@ -125,11 +125,19 @@ def test_a_pilot_decides_the_rest(decide: Decide, hard: tuple[np.ndarray, np.nda
     good = decide(rows, pilot=_wonderful)
     assert good.verdict == "ESCALATE"
     assert good.pilot is not None
-    assert good.pilot.rows == good.signals.validation_rows
+    assert good.pilot.rows == good.signals.rows
     assert good.command == "embedcache finetune cache/pets.h5"
     useless = decide(rows, pilot=_useless)
     assert useless.verdict == "STAY_FROZEN"
     assert "missed no more than" in useless.evidence
+
+
+def test_a_fifth_of_many_rows_validates(decide: Decide) -> None:
+    """Beyond 1,000 rows, where it shows enough of the error."""
+    labels = cycle(3, 1_200)
+    found = decide(problem(labels, features=blobs(labels, spread=1.4)), pilot=_wonderful)
+    assert found.pilot is not None
+    assert found.pilot.rows == found.signals.validation_rows == 240
 
 
 def test_a_pilot_that_was_cut_short_names_the_budget_that_it_needs(

@@ -7,7 +7,7 @@ from decisions import pilot, signals
 
 from embedcache.decision.record import Limits
 from embedcache.decision.signals import Duplicates, HeadScore, OtherFeatures, Signals
-from embedcache.decision.verdict import PILOT_NEEDED, RULES, Facts, ask
+from embedcache.decision.verdict import PILOT_NEEDED, RULES, Facts, ask, takes_all
 from embedcache.evaluation.intervals import Interval
 from embedcache.evaluation.learning_curve import Doubling
 
@@ -109,6 +109,14 @@ def test_rows_are_too_few_where_not_even_all_of_them_would_tell(
     """Three quarters of an error of 15 % are 11.25 points."""
     found = signals(detectable=one, detectable_crossed=crossed)
     assert ask(Facts(found, LIMITS))[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("rows", "one", "takes"), [(1_000, 0.01, True), (1_001, 0.112, False), (1_001, 0.113, True)]
+)
+def test_a_pilot_takes_all_rows_where_they_are_few(rows: int, one: float, takes: bool) -> None:  # noqa: FBT001  # a test case
+    """Or where a fifth of them would not see three quarters of the error."""
+    assert takes_all(signals(rows=rows, detectable=one)) is takes
 
 
 def test_a_gain_of_few_trainings_counts_and_no_gain_of_them_does_not() -> None:
