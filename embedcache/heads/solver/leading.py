@@ -21,7 +21,7 @@ time to find."""
 _SAMPLE = 4096
 """Rows that curvature is taken over."""
 
-_ITEMS = 2**20  # probabilities of one problem that are computed at a time
+_ITEMS = 2**20  # probabilities of one problem, or scaled features, that are computed at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Leading:
         """Of the rows standardised as the folds are on average."""
         rows, sides, dtype = objective.rows, objective.sides, objective.dtype
         shift, stretch = (side.mean(0).to(dtype) for side in (sides.shift, sides.stretch))
-        most = max(1, _ITEMS // objective.targets.k)
+        most, few = (max(1, _ITEMS // size) for size in (objective.targets.k, rows.d))
         blocks = [part for block in rows.sample(_SAMPLE) for part in _parts(block, most)]
 
         def scaled(block: slice) -> torch.Tensor:
@@ -73,21 +73,27 @@ class Leading:
             def share(blocks: list[slice]) -> tuple[torch.Tensor]:
                 total = torch.zeros_like(drawn)
                 for block in blocks:
-                    x = scaled(block)
-                    total.addmm_(x.T, x @ drawn)
+                    for part in _parts(block, few):
+                        x = scaled(part)
+                        total.addmm_(x.T, x @ drawn)
                 return (total,)
 
             start = torch.linalg.qr(summed(rows.workers.share(share, blocks))[0])[0]
         sample, inner = [], torch.zeros(start.shape[1], start.shape[1], dtype=dtype)
         inner = inner.to(rows.device)
         for block in blocks:
-            x = scaled(block)
-            along = x @ start
+            found = [_seen(scaled(part), start) for part in _parts(block, few)]
+            along, squares = (torch.cat(each) for each in zip(*found, strict=True))
             inner.addmm_(along.T, along)
-            sample.append(Seen(block, along, x.square().sum(1)))
+            sample.append(Seen(block, along, squares))
         turn = torch.linalg.eigh(inner.double())[1].flip(1).to(dtype)
         turned = [replace(seen, along=seen.along @ turn) for seen in sample]
         return cls(start @ turn, turned)
+
+
+def _seen(x: torch.Tensor, directions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coordinates and squared lengths of rows (n, D)."""
+    return x @ directions, x.square().sum(1)
 
 
 def _parts(block: slice, most: int) -> list[slice]:
