@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from embedcache.evaluation.folds import NEVER
 from embedcache.evaluation.units import paired_difference
 
-__all__ = ["BOUND_LEVEL", "DEPTH", "LUCK", "Division", "Pilot", "PilotResult", "PilotTask"]
+__all__ = ["BOUND_LEVEL", "DEPTH", "LUCK", "WHOLE", "Division", "Pilot", "PilotResult", "PilotTask"]
 
 BOUND_LEVEL = 0.8
 """Of each one-sided bound of the gain: a pilot that errs costs minutes, not a backbone, and the
@@ -30,6 +30,10 @@ DEPTH = 0.5
 blocks of 15 % or less on, EfficientNet-Lite0 gained 0 to 1 point on Fashion-MNIST and ELPV, where
 all blocks gained 3 to 6; from the first block on, pilots gained 5.8 and 7.2 points where all blocks
 gained 6.7 and 7.0."""
+
+WHOLE = 0.95
+"""Share of its steps from which on a training counts as whole: the rates of the last ones are next
+to nothing, and how many fit into the minutes is known to some per cent."""
 
 LUCK = 1 / 8
 """By how much a training is better or worse than its like, in standard deviations, as a share of
@@ -142,7 +146,7 @@ class PilotResult:
     @property
     def missing(self) -> float:
         """How many times as long it would have to be to be complete."""
-        more = max(1.0, self.wanted / max(1, self.steps))
+        more = 1.0 if self.steps >= WHOLE * self.wanted else self.wanted / max(1, self.steps)
         return more * max(1.0, self.asked / self.trainings) * max(1.0, DEPTH / self.share)
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from embedcache.decision.pilot_result import DEPTH, PilotResult
+from embedcache.decision.pilot_result import DEPTH, WHOLE, PilotResult
 from embedcache.decision.record import Limits, Step
 from embedcache.decision.signals import Signals
 from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, FEW, LABEL_ERRORS
@@ -213,7 +213,7 @@ def _cut_short(pilot: PilotResult) -> str:
     missing = []
     if pilot.trainings < pilot.asked:
         missing.append(f"{pilot.trainings} of the {pilot.asked} trainings that such rows take")
-    if pilot.steps < pilot.wanted:
+    if pilot.steps < WHOLE * pilot.wanted:
         missing.append(f"{pilot.steps:,} of {pilot.wanted:,} steps")
     if pilot.share < DEPTH:
         missing.append(f"{percent(pilot.share)} of the network, from {pilot.boundary} on")

@@ -131,6 +131,14 @@ def test_a_gain_of_few_trainings_counts_and_no_gain_of_them_does_not() -> None:
     assert "raise --budget" in evidence
 
 
+def test_a_training_that_lacks_its_last_steps_is_whole() -> None:
+    """497 of 500 steps say that there is nothing to gain; 474 of 500 do not."""
+    found = signals(doubling=Doubling(0.0, 0.0))
+    for steps, verdict in ((475, "STAY_FROZEN"), (474, PILOT_NEEDED)):
+        result = replace(pilot(0.0, -0.03), steps=steps)
+        assert ask(Facts(found, LIMITS, result))[0] == verdict
+
+
 def test_the_order_is_that_of_the_page() -> None:
     """docs/decide.md lists the questions as they are asked."""
     assert [rule.verdict for rule in RULES] == [
