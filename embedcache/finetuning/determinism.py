@@ -19,8 +19,8 @@ def deterministic(device: torch.device) -> Iterator[None]:
     """Choose algorithms that repeat themselves; CPUs do without being asked.
 
     *Seen* on an H200 with torch 2.11, two trainings of 20 steps: without this the float32
-    weights of EfficientNet-Lite0 ended up to 8e-3 apart and those of a ViT up to 2e-4, with
-    cuDNN's deterministic algorithms none; a step took 1.3 to 1.5 times as long. An operation
+    weights of EfficientNet-Lite0 ended up to 8e-3 apart and those of a ViT up to 2e-4; with it
+    none did, and a step of a convolutional net took 1.3 to 1.5 times as long. An operation
     that cannot repeat itself warns, and the training goes on.
     """
     if device.type != "cuda":
