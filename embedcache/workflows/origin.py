@@ -10,7 +10,7 @@ from embedcache.records.imported import is_imported
 from embedcache.records.manifest import Manifest
 from embedcache.store.cache import FeatureCache
 
-__all__ = ["check_identity", "manifest_of", "source_of"]
+__all__ = ["check_identity", "manifest_of", "request_of", "source_of"]
 
 
 def source_of(cache: FeatureCache, device: str, backbone: Backbone | None) -> BackboneSource:
@@ -30,13 +30,21 @@ def source_of(cache: FeatureCache, device: str, backbone: Backbone | None) -> Ba
     root = cache.path.parent.parent
     if backbone is not None:
         return BackboneSource(backbone, index_dir=index_dir(root))
+    return BackboneSource(request_of(cache), index_dir=index_dir(root), device=device)
+
+
+def request_of(cache: FeatureCache) -> BackboneRequest:
+    """How the backbone of a cache was asked for.
+
+    Raises:
+        CacheInvalidError: The cache does not say so.
+    """
     try:
-        request = BackboneRequest.from_json(cache.meta.request)
+        return BackboneRequest.from_json(cache.meta.request)
     except ValueError as error:
         raise CacheInvalidError(
             "this cache does not say how to load its backbone", where=cache.path, got=error
         ) from error
-    return BackboneSource(request, index_dir=index_dir(root), device=device)
 
 
 def check_identity(cache: FeatureCache, source: BackboneSource) -> None:

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.backbones.base import BackboneRequest
 from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
-from embedcache.errors import CacheInvalidError, IdentityMismatchError
+from embedcache.errors import IdentityMismatchError
 from embedcache.extraction.records import Observer, SilentObserver
 from embedcache.finetuning.locate import locate
 from embedcache.finetuning.tail_plan import TailPlan
@@ -25,6 +24,7 @@ from embedcache.heads.forms.linear import Linear
 from embedcache.store.cache import FeatureCache
 from embedcache.workflows.activations import CachedView, cache_view, view_names
 from embedcache.workflows.deadline import Deadline, Watched
+from embedcache.workflows.origin import request_of
 from embedcache.workflows.pilot_plan import TRAINING, fitting, plan_pilot, steps_crossed
 
 if TYPE_CHECKING:
@@ -153,13 +153,7 @@ def _views(count: int) -> str:
 def _load(features: FeatureCache) -> Architecture:
     from embedcache.backbones.load import build_architecture
 
-    try:
-        request = BackboneRequest.from_json(features.meta.request)
-    except ValueError as error:
-        raise CacheInvalidError(
-            "this cache does not say how to load its backbone", where=features.path, got=error
-        ) from error
-    architecture = build_architecture(request)
+    architecture = build_architecture(request_of(features))
     if architecture.weights != features.identity.weights:
         raise IdentityMismatchError(
             "the backbone is not the one that made this cache any more",
