@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ def clone(source: Path, target: Path, **properties: Any) -> Iterator[h5py.File]:
         yield copy
 
 
+def replaced(path: Path) -> Path:
+    """The path, with a copy in the file's place: who has the file open keeps the old one."""
+    copy = path.with_name("copy")
+    shutil.copy(path, copy)
+    return copy.replace(path)
+
+
 def flip(path: Path, offset: int, mask: int = 1) -> None:
     """Change bits of one byte, in place."""
     with open(path, "r+b") as file:
@@ -44,6 +52,21 @@ def flip_feature(path: Path, row: int) -> None:
         features = file["features"]
         offset = features.id.get_offset() + row * features.shape[1] * features.dtype.itemsize
     flip(path, offset)
+
+
+def flip_table(path: Path, name: str, part: float, mask: int = 1) -> None:
+    """Change bits of a byte of a table, in place: the first byte at `part` 0, the last at 1."""
+    with h5py.File(path) as file:
+        start, size = file[name].id.get_offset(), file[name].nbytes
+    flip(path, start + int(part * (size - 1)), mask)
+
+
+def overwrite_table(path: Path, name: str) -> None:
+    """Change every byte of a table, in place."""
+    with h5py.File(path) as file:
+        start, size = file[name].id.get_offset(), file[name].nbytes
+    for at in range(size):
+        flip(path, start + at, 0xA5)
 
 
 def everything(cache: FeatureCache) -> dict[str, NDArray[Any] | object]:

@@ -28,7 +28,11 @@ __all__ = ["verify"]
     help="Random rows to embed again from their images.",
 )
 @seed_option("the choice of rows")
-@click.option("--repair", is_flag=True, help="Embed damaged rows again, and only those.")
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Embed damaged rows again, and only those; flip a flipped bit of a table back.",
+)
 @click.option(
     "--drop-lost",
     is_flag=True,
@@ -66,11 +70,17 @@ def verify(
             repaired = workflow.repair(path, drop_lost=drop_lost, device=device, observer=console)
     report = workflow.verify(path, rows=rows, seed=seed, device=device)
     if as_json:
-        mended, dropped = (repaired.embedded, repaired.dropped) if repaired else (None, None)
-        print_json({**report.to_json(), "repaired": mended, "dropped": dropped})
+        done = {
+            "repaired": repaired and repaired.embedded,
+            "dropped": repaired and repaired.dropped,
+            "tables": repaired and repaired.tables,
+        }
+        print_json({**report.to_json(), **done})
     else:
         if repaired is not None:
             click.echo(f"repaired: {repaired.embedded:,} images embedded again")
+            for name in repaired.tables:
+                click.echo(f"repaired: a flipped bit of /{name}")
             for name in repaired.dropped:
                 click.echo(f"dropped: {printable(name)}")
         click.echo(_text(report))

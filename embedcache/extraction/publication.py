@@ -130,7 +130,7 @@ def _live(place: CachePlace, baseline: FeatureCache | None) -> FeatureCache | No
     if not place.file.exists():
         return None
     try:
-        live = FeatureCache(place.file)
+        live = FeatureCache(place.file, on_damage="blank")
     except CacheError:
         if baseline is not None:
             raise
@@ -145,7 +145,8 @@ def _is_equal(live: FeatureCache, assembly: Assembly, meta: CacheMeta, lookup: R
     """
     used = {lookup.caches[number].content_digest for number in np.unique(assembly.cache)}
     return (
-        used == {live.content_digest}
+        not live.damaged_tables
+        and used == {live.content_digest}
         and (live.meta.source, live.meta.root) == (meta.source, meta.root)
         and live.meta.numerics == assembly.numerics
         and live.tables == assembly.tables

@@ -124,7 +124,7 @@ def _open_live(
     if not place.file.exists():
         return None
     try:
-        cache = FeatureCache(place.file)
+        cache = _open(place.file, observer)
         if cache.identity != place.identity:
             raise CacheInvalidError(
                 "this cache is of another backbone than its name says",
@@ -158,10 +158,19 @@ def _reusable(
     return [cache for cache in caches if cache.identity == place.identity]
 
 
+def _open(path: Path, observer: Observer) -> FeatureCache:
+    """A cache whose rows may be used again; the source says anew what is damaged beside them."""
+    cache = FeatureCache(path, on_damage="blank")
+    if cache.damaged_tables:
+        names = ", ".join(f"/{name}" for name in cache.damaged_tables)
+        observer.note(f"damaged, its rows are used again all the same: {names} of {path}")
+    return cache
+
+
 def _open_quietly(path: Path, observer: Observer) -> list[FeatureCache]:
     """The cache in a list, or nothing: a damaged file elsewhere must not stop this one."""
     try:
-        return [FeatureCache(path)]
+        return [_open(path, observer)]
     except EmbedcacheError as error:
         observer.note(f"not reused, {error.what}: {path}")
         return []

@@ -23,7 +23,7 @@ from embedcache.records.rejects import Reject
 from embedcache.records.strings import Strings
 from embedcache.storage.digests import block_sum
 from embedcache.store.contents import RowTables
-from embedcache.store.opening import open_file
+from embedcache.store.opening import OnDamage, open_file
 
 __all__ = ["FeatureCache"]
 
@@ -39,6 +39,7 @@ class FeatureCache:
         path: The `.h5` file.
         verify: Check sums: of the tables at once, of features when they are first
             handed out. Without it a flipped bit on the disk goes unnoticed.
+        on_damage: What to do about damaged tables: as a rule, raise.
 
     Raises:
         UsageError: There is no such file.
@@ -46,9 +47,15 @@ class FeatureCache:
         FormatVersionError: It was written by a newer embedcache.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, verify: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = True,
+        on_damage: OnDamage = "refuse",
+    ) -> None:
         self.path = Path(path).absolute()
-        self._file = open_file(self.path, verify=verify)
+        self._file = open_file(self.path, verify=verify, on_damage=on_damage)
         self.meta = self._file.meta
         self._tables = self._file.tables
         blocks = -(-len(self._tables) // self.meta.block_rows)
@@ -83,6 +90,11 @@ class FeatureCache:
     def tables(self) -> RowTables:
         """All tables but the features."""
         return self._tables
+
+    @property
+    def damaged_tables(self) -> tuple[str, ...]:
+        """Tables that are damaged in the file, and mended or blank here."""
+        return self._file.damaged
 
     @property
     def X(self) -> NDArray[np.floating]:  # noqa: N802  # the field's name for the feature matrix

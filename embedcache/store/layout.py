@@ -13,7 +13,7 @@ number of rejects.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = [
     "ALIGNMENT",
     "FORMAT_VERSION",
     "GROUPS",
+    "RECORD",
     "SUM_ATTRIBUTE",
     "TABLES",
     "VERSION_ATTRIBUTE",
@@ -29,11 +30,15 @@ __all__ = [
     "TableSpec",
     "build_skeleton",
     "rows_per_block",
+    "summed_tables",
 ]
 
 FORMAT_VERSION = 1
 VERSION_ATTRIBUTE = "embedcache_format"
 SUM_ATTRIBUTE = "sum"
+
+RECORD = "meta+checksums"
+"""What that sum is of."""
 
 ALIGNMENT = 4096
 """Bytes; a memory page, so that every table can be mapped by itself."""
@@ -97,6 +102,12 @@ TABLES: Mapping[str, TableSpec] = {
 
 GROUPS = sorted({path.rpartition("/")[0] for path in TABLES if "/" in path} | {"rejects"})
 """The groups that hold them."""
+
+
+def summed_tables(present: Container[str]) -> list[str]:
+    """Of the tables that a file has those with one sum each, which follow the feature blocks'."""
+    others = ("features", "meta", "checksums")
+    return [name for name in TABLES if name in present and name not in others]
 
 
 def rows_per_block(row_bytes: int) -> int:

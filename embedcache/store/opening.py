@@ -5,27 +5,33 @@ N is the number of rows.
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embedcache.errors import UsageError
+from embedcache.errors import CacheInvalidError, UsageError
+from embedcache.records.imported import is_imported
 from embedcache.storage.digests import block_sum
 from embedcache.storage.publish import storage_errors
+from embedcache.store.blank import with_blanks
 from embedcache.store.contents import CacheMeta, RowTables
-from embedcache.store.layout import TABLES
+from embedcache.store.flipped_bits import flip_bits_back
+from embedcache.store.layout import RECORD, summed_tables
 from embedcache.store.validate import Extent, invalid, map_file
 from embedcache.store.writer import content_digest
 
-__all__ = ["OpenFile", "open_file"]
+__all__ = ["OnDamage", "OpenFile", "check_is_file", "open_file"]
+
+OnDamage = Literal["refuse", "mend", "blank"]
+"""What to do about damaged tables: raise; put flipped bits back in memory, and raise where that
+does not help; or leave what a source says of the rows blank, and raise if more is damaged."""
 
 _MAP_NORESERVE = 0x4000 if sys.platform == "linux" else 0
 """Python names this flag from 3.13 on. Without it Linux refuses to map, as writable, a file
@@ -42,6 +48,7 @@ class OpenFile:
         sums: Block sums of features and tables, uint64.
         meta: The record.
         tables: All N rows but their features.
+        damaged: Tables that were damaged, and are mended or blank now.
     """
 
     raw: mmap.mmap
@@ -49,18 +56,20 @@ class OpenFile:
     sums: NDArray[np.uint64]
     meta: CacheMeta
     tables: RowTables
+    damaged: tuple[str, ...] = ()
 
     def array(self, name: str) -> NDArray[Any]:
         """A table as it is in the file, without a copy."""
         return _array(self.raw, self.extents[name])
 
 
-def open_file(path: Path, *, verify: bool) -> OpenFile:
+def open_file(path: Path, *, verify: bool, on_damage: OnDamage = "refuse") -> OpenFile:
     """Map a cache file and read all of it but the features.
 
     Args:
         path: Absolute.
         verify: Check the sums of the tables.
+        on_damage: What to do where they don't fit.
 
     Raises:
         UsageError: There is no such file.
@@ -76,15 +85,32 @@ def open_file(path: Path, *, verify: bool) -> OpenFile:
             raw = _map_private(descriptor)
     finally:
         os.close(descriptor)
-    sums = _array(raw, file_map.tables["checksums"])
-    meta = _read_meta(path, raw, file_map.tables, sums, file_map.total)
-    tables = _read_tables(path, raw, file_map.tables, sums, verify=verify)
+    arrays = {name: _array(raw, extent) for name, extent in file_map.tables.items()}
+    total, mended = file_map.total, tuple[str, ...]()
+    if on_damage == "mend":
+        total, mended = flip_bits_back(arrays, total)
+    meta = _read_meta(path, arrays, total)
+    damaged = _damaged(arrays) if verify else ()
+    if damaged:
+        blank = with_blanks(arrays, damaged) if on_damage == "blank" else None
+        if blank is None:
+            raise _is_damaged(path, damaged, meta, on_damage)
+        arrays = blank
+    try:
+        tables = RowTables.from_arrays(arrays)
+    except ValueError as error:
+        raise invalid(path, "the tables contradict each other", got=error) from error
     if len(tables) and tables.numerics.max() >= len(meta.numerics):
         raise invalid(path, "/numerics points past the numerics list")
-    return OpenFile(raw, file_map.tables, sums, meta, tables)
+    return OpenFile(raw, file_map.tables, arrays["checksums"], meta, tables, mended or damaged)
 
 
-def _opened(path: Path) -> int:
+def check_is_file(path: Path) -> Path:
+    """The path, if a file lies there.
+
+    Raises:
+        UsageError: None does.
+    """
     if path.is_dir():
         raise UsageError(
             "a folder stands where a cache file should be",
@@ -92,13 +118,19 @@ def _opened(path: Path) -> int:
             hint="move it away, or name the .h5 file that is meant",
         )
     if path.is_file():
-        with contextlib.suppress(FileNotFoundError):  # it may go in this moment
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return path
     raise UsageError(
         "there is no cache file at this path",
         where=path,
         hint="embedcache ls lists the caches; embedcache extract SOURCE makes one",
     )
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(check_is_file(path), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:  # it has gone in this moment
+        return os.open(check_is_file(path), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _map_private(descriptor: int) -> mmap.mmap:
@@ -118,54 +150,48 @@ def _array(raw: mmap.mmap, extent: Extent) -> NDArray[Any]:
     return np.frombuffer(raw, extent.dtype, count, extent.offset).reshape(extent.shape)
 
 
-def _read_meta(
-    path: Path,
-    raw: mmap.mmap,
-    extents: Mapping[str, Extent],
-    sums: NDArray[np.uint64],
-    total: int,
-) -> CacheMeta:
-    data = _array(raw, extents["meta"]).tobytes()
-    if block_sum("meta+checksums", 0, data + sums.tobytes()) != total:
+def _read_meta(path: Path, arrays: Mapping[str, NDArray[Any]], total: int) -> CacheMeta:
+    data, sums, features = arrays["meta"].tobytes(), arrays["checksums"], arrays["features"]
+    if block_sum(RECORD, 0, data + sums.tobytes()) != total:
         raise invalid(path, "/meta or /checksums is damaged")
     try:
         meta = CacheMeta.from_bytes(data)
     except ValueError as error:
         raise invalid(path, "/meta cannot be read", got=error) from error
-    rows, dim = extents["features"].shape
-    stored = "float16" if extents["features"].dtype.itemsize == 2 else "float32"
+    rows, dim = features.shape
     if (
         meta.rows != rows
         or meta.backbone.dim != dim
-        or meta.backbone.identity.stored_dtype != stored
-        or len(sums) != -(-rows // meta.block_rows) + len(_summed(extents))
+        or meta.backbone.identity.stored_dtype != features.dtype.name
+        or len(sums) != -(-rows // meta.block_rows) + len(summed_tables(arrays))
         or meta.content != content_digest(sums)
     ):
         raise invalid(path, "/meta describes another file than this one")
     return meta
 
 
-def _read_tables(
-    path: Path,
-    raw: mmap.mmap,
-    extents: Mapping[str, Extent],
-    sums: NDArray[np.uint64],
-    *,
-    verify: bool,
-) -> RowTables:
-    names = _summed(extents)
-    arrays = {name: _array(raw, extents[name]) for name in names}
-    if verify:
-        for name, total in zip(names, sums[-len(names) :], strict=True):
-            if block_sum(name, 0, arrays[name]) != total:
-                raise invalid(path, f"/{name} is damaged")
-    try:
-        return RowTables.from_arrays(arrays)
-    except ValueError as error:
-        raise invalid(path, "the tables contradict each other", got=error) from error
+def _damaged(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
+    """The tables that do not fit their sums."""
+    names = summed_tables(arrays)
+    totals = arrays["checksums"][-len(names) :].tolist()
+    return tuple(
+        name
+        for name, total in zip(names, totals, strict=True)
+        if block_sum(name, 0, arrays[name]) != total
+    )
 
 
-def _summed(extents: Mapping[str, Extent]) -> list[str]:
-    """The tables that have one sum each, after those of the feature blocks."""
-    others = ("features", "meta", "checksums")
-    return [name for name in TABLES if name in extents and name not in others]
+def _is_damaged(
+    path: Path, damaged: tuple[str, ...], meta: CacheMeta, on_damage: OnDamage
+) -> Exception:
+    command = "import" if is_imported(meta.backbone.identity) else "extract"
+    again = f"embedcache {command} {meta.source.location} makes it again"
+    names = ", ".join(f"/{name}" for name in damaged)
+    return CacheInvalidError(
+        f"{names} {'is' if len(damaged) == 1 else 'are'} damaged",
+        where=path,
+        got="more than one flipped bit" if on_damage == "mend" else None,
+        hint=f"embedcache verify --repair {path} puts a flipped bit back; or {again}"
+        if on_damage == "refuse"
+        else again,
+    )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from embedcache.storage.digests import block_sum
 from embedcache.storage.publish import check_free_space, publishing, storage_errors, write_at
 from embedcache.store.contents import CacheMeta, RowTables
-from embedcache.store.layout import TABLES, build_skeleton, rows_per_block
+from embedcache.store.layout import RECORD, TABLES, build_skeleton, rows_per_block
 
 __all__ = ["content_digest", "write_cache"]
 
@@ -78,7 +78,7 @@ def write_cache(
         for path in (*named, "meta", "checksums"):
             if path in skeleton.offsets:
                 _write_array(descriptor, arrays[path], skeleton.offsets[path])
-        total = block_sum("meta+checksums", 0, final + checksums.tobytes())
+        total = block_sum(RECORD, 0, final + checksums.tobytes())
         for offset, chunk in build_skeleton(shapes, total).extents:
             write_at(descriptor, chunk, offset)
 

@@ -1,8 +1,9 @@
 """Repair a cache: embed the rows whose features are damaged again, and only those.
 
-Everything else, the order of rows and the labels included, stays as it is in
-the file: images that came or went since are the business of `extract`. Damaged
-rows that cannot be embedded again are left out on request only.
+A flipped bit of another table is flipped back. Everything else, the order of
+rows and the labels included, stays as it is in the file: images that came or
+went since are the business of `extract`. Damaged rows that cannot be embedded
+again are left out on request only.
 N is the number of rows, D the embedding dimension.
 """
 
@@ -15,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedcache.backbones.base import Backbone
-from embedcache.errors import EmbedcacheError
+from embedcache.errors import CacheInvalidError, EmbedcacheError
 from embedcache.extraction.environment import environment, utc_now
 from embedcache.extraction.golden import GoldenClaim, GoldenKeeper
 from embedcache.extraction.records import Observer, SilentObserver
 from embedcache.extraction.workplace import index_dir
 from embedcache.storage.locks import exclusive
 from embedcache.store.cache import FeatureCache
+from embedcache.store.opening import check_is_file
 from embedcache.store.writer import write_cache
 from embedcache.workflows.lost_rows import lost_rows, names_of, rows_are_lost, tables_of
 from embedcache.workflows.mending import mended_blocks
@@ -37,10 +39,12 @@ class Repaired:
     Attributes:
         embedded: How many images were embedded again.
         dropped: Ids of the rows that the cache does not have any more.
+        tables: Tables of which a flipped bit was flipped back.
     """
 
     embedded: int = 0
     dropped: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
 
 def repair(
@@ -51,7 +55,7 @@ def repair(
     backbone: Backbone | None = None,
     observer: Observer | None = None,
 ) -> Repaired:
-    """Embed the damaged rows of a cache again, from their images.
+    """Embed the damaged rows of a cache again, from their images; flip bits of tables back.
 
     Args:
         path: The cache file.
@@ -63,26 +67,38 @@ def repair(
 
     Raises:
         UsageError: The features were made elsewhere.
-        CacheInvalidError: Rows are lost, and `drop_lost` is not given or no row is sound.
+        CacheInvalidError: Rows are lost, and `drop_lost` is not given or no row is sound; or
+            more than a bit of a table is damaged.
         IdentityMismatchError: The backbone is not the one that made the cache any more.
         DriftError: This environment does not reproduce the cache's features.
         LockedError: Another process writes this cache.
         StorageError: The disk is full or the folder not writable.
     """
     observer = observer or SilentObserver()
-    cache = FeatureCache(path)
-    with exclusive(cache.path.with_name(f".{cache.path.stem}.lock")):
-        cache = FeatureCache(path)  # as it is now that nobody else writes it
+    path = check_is_file(path.absolute())
+    with exclusive(path.with_name(f".{path.stem}.lock")):
+        cache = _opened(path, observer)
         damaged = cache.damaged_rows()
-        if not len(damaged):
+        if not len(damaged) and not cache.damaged_tables:
             return Repaired()
-        loaded = _backbone(cache, device, backbone, observer, may_fail=drop_lost)
+        loaded = None
+        if len(damaged):
+            loaded = _backbone(cache, device, backbone, observer, may_fail=drop_lost)
         lost = damaged if loaded is None else lost_rows(cache, damaged)
         if len(lost) and (not drop_lost or len(lost) == len(cache)):
             raise rows_are_lost(cache, lost, damaged)
         mended = np.setdiff1d(damaged, lost)
         _write(cache, mended, np.setdiff1d(np.arange(len(cache)), lost), loaded, observer)
-        return Repaired(len(mended), names_of(cache, lost))
+        return Repaired(len(mended), names_of(cache, lost), cache.damaged_tables)
+
+
+def _opened(path: Path, observer: Observer) -> FeatureCache:
+    """The cache, with flipped bits of its tables flipped back in memory."""
+    try:
+        return FeatureCache(path)
+    except CacheInvalidError as error:
+        observer.note(f"{error.what}: looking for one bit that was flipped")
+        return FeatureCache(path, on_damage="mend")
 
 
 def _backbone(

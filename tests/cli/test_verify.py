@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from command import Command
-from hostile import flip_feature
+from hostile import flip_feature, flip_table, replaced
 from shop import Shop
 
 from embedcache.store.cache import FeatureCache
@@ -33,6 +33,22 @@ def test_a_flipped_bit_exits_4_and_is_repaired(cli: Command, shop: Shop) -> None
     assert mended["sound"] is True
     assert 1 <= mended["repaired"] <= 12
     assert abs(FeatureCache(cache).X.astype(float) - before).max() < 1e-2
+
+
+def test_a_flipped_bit_of_a_table_exits_4_and_is_repaired(cli: Command, shop: Shop) -> None:
+    """The message names the table and the command, which flips the bit back."""
+    cache = shop.cache
+    before = FeatureCache(cache).y.copy()
+    flip_table(replaced(cache), "labels", 1 / 2)
+    done = cli("verify")
+    assert done.code == 4
+    assert "/labels is damaged" in done.err
+    assert f"embedcache verify --repair {cache} puts a flipped bit back" in done.err
+    out = cli.well("verify", "--repair", "--rows", 0).out
+    assert "repaired: a flipped bit of /labels" in out
+    assert (FeatureCache(cache).y == before).all()
+    flip_table(replaced(cache), "labels", 1 / 2)
+    assert cli.well("verify", "--repair", "--rows", 0, "--json").json["tables"] == ["labels"]
 
 
 def test_lost_rows_are_named_and_left_out_on_request(cli: Command, shop: Shop) -> None:

@@ -418,7 +418,35 @@ def test_only_damaged_rows_are_embedded_again(
     assert not len(FeatureCache(result.cache).damaged_rows())
 
 
-def test_damaged_tables_stop_until_overwritten(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    "name",
+    ["ids/data", "ids/offsets", "labels", "classes/data", "classes/offsets", "split", "group"],
+)
+def test_damaged_tables_are_made_again_from_the_source(bench: Bench, name: str) -> None:
+    """What the source says costs no image; the file is as it was before."""
+    first = bench.extract()
+    whole, before = FeatureCache(first.cache), first.cache.read_bytes()
+    hostile.overwrite_table(hostile.replaced(first.cache), name)
+    result = bench.extract()
+    assert (result.embedded, result.published) == (0, True)
+    assert any(f"/{name} of" in note for note in bench.notes)
+    made = FeatureCache(first.cache)
+    assert made.tables == whole.tables
+    assert made.content_digest == whole.content_digest
+    assert len(first.cache.read_bytes()) == len(before)
+
+
+@pytest.mark.parametrize("name", ["sha256", "numerics", "meta", "checksums"])
+def test_rows_that_cannot_be_believed_are_not_used_again(bench: Bench, name: str) -> None:
+    """Where no digest says what a row is of, or how it was made, all are embedded, on request."""
+    first = bench.extract()
+    hostile.overwrite_table(first.cache, name)
+    with pytest.raises(CacheInvalidError, match="damaged"):
+        bench.extract()
+    assert bench.extract(overwrite=True).embedded == 12
+
+
+def test_damaged_files_stop_until_overwritten(bench: Bench) -> None:
     """A cache that cannot be believed is neither used nor silently replaced."""
     first = bench.extract()
     data = first.cache.read_bytes()

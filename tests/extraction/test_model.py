@@ -139,7 +139,9 @@ class CacheModel(RuleBasedStateMachine):
                 return not self.files
             case ShrinkError():
                 # An image that was edited and renamed is a loss and a new one.
-                stays = [n for n, data in published.items() if n in good or data in good.values()]
+                # Names may be blank where damaged tables are made again.
+                named = set() if self.is_damaged else good.keys()
+                stays = [n for n, data in published.items() if n in named or data in good.values()]
                 return not prune and min(len(good), len(stays)) < 0.9 * len(published)
             case RejectedInputsError():
                 return not good

@@ -23,8 +23,14 @@ from embedcache.errors import (
 )
 from embedcache.storage.locks import exclusive
 from embedcache.store.cache import FeatureCache
+from embedcache.store.layout import TABLES
 from embedcache.store.writer import write_cache
 from embedcache.workflows.repair import repair
+
+ABSENT = {"features", "groups/data", "seen"} | {
+    name for name in TABLES if "rejects/" in name and "offsets" not in name
+}
+"""Of the tables those that are not small, or have no byte here."""
 
 
 @pytest.fixture
@@ -42,9 +48,7 @@ def cache(bench: Bench) -> FeatureCache:
 @pytest.fixture
 def damaged(cache: FeatureCache) -> FeatureCache:
     """The cache, with the block of rows 4 to 7 damaged; the object has the sound file."""
-    shutil.copy(cache.path, cache.path.with_name("copy"))
-    os.replace(cache.path.with_name("copy"), cache.path)
-    hostile.flip_feature(cache.path, 5)
+    hostile.flip_feature(hostile.replaced(cache.path), 5)
     return cache
 
 
@@ -63,6 +67,56 @@ def test_only_damaged_rows_are_embedded(damaged: FeatureCache) -> None:
     assert repaired.content_digest == damaged.content_digest
     assert repair(damaged.path, backbone=backbone).embedded == 0
     assert backbone.passes == 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in TABLES if name not in ABSENT],
+)
+def test_a_flipped_bit_of_a_table_needs_no_image(
+    bench: Bench, cache: FeatureCache, name: str
+) -> None:
+    """The table's own sum says which it was; the file is as it was before."""
+    hostile.flip_table(hostile.replaced(cache.path), name, 1 / 2)
+    shutil.rmtree(bench.photos)
+    done = repair(cache.path)
+    assert (done.embedded, done.dropped, len(done.tables)) == (0, (), 1)
+    repaired = FeatureCache(cache.path)
+    np.testing.assert_array_equal(repaired.X, cache.X)
+    assert repaired.tables == cache.tables
+    assert repaired.content_digest == cache.content_digest
+    assert repair(cache.path).tables == ()
+
+
+def test_a_table_and_a_feature_at_once(damaged: FeatureCache) -> None:
+    """Rows are embedded by what the mended table says."""
+    hostile.flip_table(damaged.path, "ids/data", 1 / 2)
+    told: list[str] = []
+
+    class Watcher:
+        def note(self, text: str) -> None:
+            told.append(text)
+
+        def progress(self, done: int, total: int) -> None:
+            pass
+
+    done = repair(damaged.path, backbone=FakeBackbone(), observer=Watcher())
+    assert (done.embedded, done.tables) == (4, ("ids/data",))
+    assert told == ["/ids/data is damaged: looking for one bit that was flipped"]
+    assert FeatureCache(damaged.path).content_digest == damaged.content_digest
+
+
+def test_more_than_a_bit_of_a_table_is_not_guessed(bench: Bench, cache: FeatureCache) -> None:
+    """The file is left as it is; as the hint says, an extraction makes the table again."""
+    before = cache.tables
+    hostile.overwrite_table(hostile.replaced(cache.path), "labels")
+    data = cache.path.read_bytes()
+    with pytest.raises(CacheInvalidError, match="labels is damaged") as caught:
+        repair(cache.path)
+    assert f"embedcache extract {bench.photos}" in str(caught.value)
+    assert cache.path.read_bytes() == data
+    assert bench.extract().embedded == 0
+    assert FeatureCache(cache.path).tables == before
 
 
 def test_a_sound_cache_is_left_alone(cache: FeatureCache) -> None:
