@@ -89,12 +89,15 @@ def open_file(path: Path, *, verify: bool, on_damage: OnDamage = "refuse") -> Op
     total, mended = file_map.total, tuple[str, ...]()
     if on_damage == "mend":
         total, mended = flip_bits_back(arrays, total)
-    meta = _read_meta(path, arrays, total)
+    if block_sum(RECORD, 0, arrays["meta"].tobytes() + arrays["checksums"].tobytes()) != total:
+        raise _is_damaged(path, ("meta or /checksums",), "extract --overwrite SOURCE", on_damage)
+    meta = _read_meta(path, arrays)
     damaged = _damaged(arrays) if verify else ()
     if damaged:
-        blank = with_blanks(arrays, damaged) if on_damage == "blank" else None
-        if blank is None:
-            raise _is_damaged(path, damaged, meta, on_damage)
+        blank = with_blanks(arrays, damaged)
+        if blank is None or on_damage != "blank":
+            again = _made_again(meta, needs_overwrite=blank is None)
+            raise _is_damaged(path, damaged, again, on_damage)
         arrays = blank
     try:
         tables = RowTables.from_arrays(arrays)
@@ -150,12 +153,10 @@ def _array(raw: mmap.mmap, extent: Extent) -> NDArray[Any]:
     return np.frombuffer(raw, extent.dtype, count, extent.offset).reshape(extent.shape)
 
 
-def _read_meta(path: Path, arrays: Mapping[str, NDArray[Any]], total: int) -> CacheMeta:
-    data, sums, features = arrays["meta"].tobytes(), arrays["checksums"], arrays["features"]
-    if block_sum(RECORD, 0, data + sums.tobytes()) != total:
-        raise invalid(path, "/meta or /checksums is damaged")
+def _read_meta(path: Path, arrays: Mapping[str, NDArray[Any]]) -> CacheMeta:
+    sums, features = arrays["checksums"], arrays["features"]
     try:
-        meta = CacheMeta.from_bytes(data)
+        meta = CacheMeta.from_bytes(arrays["meta"].tobytes())
     except ValueError as error:
         raise invalid(path, "/meta cannot be read", got=error) from error
     rows, dim = features.shape
@@ -181,17 +182,24 @@ def _damaged(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, ...]:
     )
 
 
+def _made_again(meta: CacheMeta, *, needs_overwrite: bool) -> str:
+    """The command that makes a cache again, of which tables are damaged."""
+    if is_imported(meta.backbone.identity):
+        return f"import {meta.source.location}"
+    return f"extract {'--overwrite ' if needs_overwrite else ''}{meta.source.location}"
+
+
 def _is_damaged(
-    path: Path, damaged: tuple[str, ...], meta: CacheMeta, on_damage: OnDamage
-) -> Exception:
-    command = "import" if is_imported(meta.backbone.identity) else "extract"
-    again = f"embedcache {command} {meta.source.location} makes it again"
+    path: Path, damaged: tuple[str, ...], again: str, on_damage: OnDamage
+) -> CacheInvalidError:
     names = ", ".join(f"/{name}" for name in damaged)
+    again = f"embedcache {again} makes the cache again"
+    tried = on_damage == "mend"
     return CacheInvalidError(
         f"{names} {'is' if len(damaged) == 1 else 'are'} damaged",
         where=path,
-        got="more than one flipped bit" if on_damage == "mend" else None,
-        hint=f"embedcache verify --repair {path} puts a flipped bit back; or {again}"
-        if on_damage == "refuse"
-        else again,
+        got="more than one flipped bit, or more tables than are searched for it" if tried else None,
+        hint=again
+        if tried
+        else f"embedcache verify --repair {path} puts a flipped bit back; or {again}",
     )

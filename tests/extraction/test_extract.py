@@ -441,8 +441,10 @@ def test_rows_that_cannot_be_believed_are_not_used_again(bench: Bench, name: str
     """Where no digest says what a row is of, or how it was made, all are embedded, on request."""
     first = bench.extract()
     hostile.overwrite_table(first.cache, name)
-    with pytest.raises(CacheInvalidError, match="damaged"):
+    with pytest.raises(CacheInvalidError, match="damaged") as caught:
         bench.extract()
+    assert "embedcache verify --repair" in str(caught.value)
+    assert "embedcache extract --overwrite" in str(caught.value)
     assert bench.extract(overwrite=True).embedded == 12
 
 
