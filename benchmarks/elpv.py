@@ -91,20 +91,21 @@ def table(root: Path) -> None:
         int(path.stem.rpartition("-")[2]): json.loads(path.read_text())
         for path in sorted(root.glob("results-*.json"))
     }
-    print("draw    " + "".join(f"{part:>16}" for part in PARTS))
+    print("draw    " + "".join(f"{part:>20}" for part in PARTS))
     for draw, results in found.items():
         cells = []
         for part in PARTS:
             if part not in results:
                 cells.append("–")
             elif part == "verdict":
-                cells.append(results[part]["decision"]["verdict"])
+                verdict, cost = results[part]["decision"]["verdict"], minutes(results[part])
+                cells.append(f"{verdict} {cost:5.1f}'")
             else:
                 value, cost = accuracy(results, part), minutes(results[part])
                 shipped = _ships(results[part])
                 mark = "*" if shipped else ""
                 cells.append(f"{value:.2f}{mark} {cost:5.1f}'")
-        print(f"{draw:<8}" + "".join(f"{cell:>16}" for cell in cells))
+        print(f"{draw:<8}" + "".join(f"{cell:>20}" for cell in cells))
     machines = {
         part["machine"]
         for results in found.values()
