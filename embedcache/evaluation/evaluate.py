@@ -164,20 +164,20 @@ class _Scorer:
             self.names += ["AUROC", "average precision"]
 
     def all(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The overall scores, then F1 of each class."""
+        """The overall scores, then F1 of each class, (…, S) of weights (…, N)."""
         counts = Counts.of(self.labels, self.predicted, self.k, weight)
-        return np.concatenate([self._overall(counts, weight), counts.f1])
+        return np.concatenate([self._overall(counts, weight), counts.f1], axis=-1)
 
     def overall(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         """The scores of `names`."""
         return self._overall(Counts.of(self.labels, self.predicted, self.k, weight), weight)
 
     def _overall(self, counts: Counts, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        log_loss = float(weight @ self.losses / weight.sum())
+        log_loss = weight @ self.losses / weight.sum(-1)
         values = [counts.accuracy, counts.balanced_accuracy, counts.macro_f1, log_loss]
         if self.ranking:
-            values += [self.ranking.auroc(weight), self.ranking.average_precision(weight)]
-        return np.array(values)
+            values += self.ranking.both(weight)
+        return np.stack(values, axis=-1)
 
 
 def _class_scores(

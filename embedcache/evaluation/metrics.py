@@ -1,17 +1,26 @@
 """Scores of a classifier from labels and predictions, every row with a weight.
 
 The weight is how often a bootstrap drew the row; without one each row counts
-once. N is the number of rows, K the number of classes.
+once. Weights of many replicates, (…, N), are scored together. N is the number
+of rows, K the number of classes.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Counts", "Ranking", "cell_log_loss", "confusion", "row_log_loss"]
+__all__ = [
+    "Counts",
+    "Ranking",
+    "cell_log_loss",
+    "confusion",
+    "mean_of_defined",
+    "row_log_loss",
+]
 
 _SMALLEST = float(np.finfo(np.float64).eps)  # scikit-learn's `log_loss` clips here as well
 
@@ -21,9 +30,9 @@ class Counts:
     """How often each class is true, predicted, and both.
 
     Attributes:
-        support: (K,) float64, rows of the class.
-        predicted: (K,) float64, rows predicted as the class.
-        correct: (K,) float64, rows of the class that are predicted as it.
+        support: (…, K) float64, rows of the class.
+        predicted: (…, K) float64, rows predicted as the class.
+        correct: (…, K) float64, rows of the class that are predicted as it.
     """
 
     support: NDArray[np.float64]
@@ -38,7 +47,7 @@ class Counts:
         k: int,
         weight: NDArray[np.float64] | None = None,
     ) -> Counts:
-        """Count rows, (N,) labels and predictions in 0 to K − 1."""
+        """Count rows, (N,) labels and predictions in 0 to K − 1, of weights (…, N)."""
         if weight is None:
             weight = np.ones(len(labels))
         hits = weight * (labels == predicted)
@@ -50,49 +59,59 @@ class Counts:
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """(K,) share of a class that is found; NaN for a class without rows."""
+        """(…, K) share of a class that is found; NaN for a class without rows."""
         return _ratio(self.correct, self.support)
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """(K,) share of a prediction that is right; NaN for a class never predicted."""
+        """(…, K) share of a prediction that is right; NaN for a class never predicted."""
         return _ratio(self.correct, self.predicted)
 
     @property
     def f1(self) -> NDArray[np.float64]:
-        """(K,) harmonic mean of recall and precision; NaN for a class that never occurs."""
+        """(…, K) harmonic mean of recall and precision; NaN for a class that never occurs."""
         return _ratio(2 * self.correct, self.support + self.predicted)
 
     @property
-    def accuracy(self) -> float:
-        """Share of rows predicted right."""
-        return float(self.correct.sum() / self.support.sum())
+    def accuracy(self) -> NDArray[np.float64]:
+        """(…) share of rows predicted right."""
+        return _ratio(self.correct.sum(-1), self.support.sum(-1))
 
     @property
-    def balanced_accuracy(self) -> float:
-        """Mean recall of the classes that have rows."""
-        return float(np.nanmean(self.recall))
+    def balanced_accuracy(self) -> NDArray[np.float64]:
+        """(…) mean recall of the classes that have rows."""
+        return mean_of_defined(self.recall)
 
     @property
-    def macro_f1(self) -> float:
-        """Mean F1 of the classes that occur."""
-        return float(np.nanmean(self.f1))
+    def macro_f1(self) -> NDArray[np.float64]:
+        """(…) mean F1 of the classes that occur."""
+        return mean_of_defined(self.f1)
 
     @property
-    def micro_f1(self) -> float:
-        """F1 of all classes pooled; NaN where none occurs."""
-        occurring = self.support.sum() + self.predicted.sum()
-        return float(2 * self.correct.sum() / occurring) if occurring > 0 else float("nan")
+    def micro_f1(self) -> NDArray[np.float64]:
+        """(…) F1 of all classes pooled; NaN where none occurs."""
+        occurring = self.support.sum(-1) + self.predicted.sum(-1)
+        return _ratio(2 * self.correct.sum(-1), occurring)
+
+
+def mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(…) mean of the values (…, K) that are not NaN; NaN where all are."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0.0).sum(-1)
+    return _ratio(total, defined.sum(-1))
 
 
 def _sums(codes: NDArray[np.integer], weight: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """Weight of each code, (K,) float64."""
-    return np.bincount(codes, weight, k).astype(np.float64, copy=False)
+    """Weight of each code, (…, K) float64."""
+    rows = weight.reshape(-1, len(codes))
+    cells = codes + k * np.arange(len(rows))[:, None]
+    sums = np.bincount(cells.ravel(), rows.ravel(), k * len(rows))
+    return sums.astype(np.float64, copy=False).reshape(*weight.shape[:-1], k)
 
 
-def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.float64]:
-    quotient = np.full(len(part), np.nan)
-    np.divide(part, whole, out=quotient, where=whole > 0)
+def _ratio(part: NDArray[np.float64], whole: NDArray[Any]) -> NDArray[np.float64]:
+    quotient = np.full(np.shape(part), np.nan)
+    np.divide(part, whole, out=quotient, where=np.asarray(whole > 0))
     return quotient
 
 
@@ -146,7 +165,7 @@ def confusion(
 class Ranking:
     """Rows of two classes ordered by score: what AUROC and average precision need.
 
-    Sorted once and weighted often: a bootstrap calls it two thousand times.
+    Sorted once and weighted often: by a bootstrap two thousand times.
 
     Args:
         positive: (N,) bool, rows of the class that a high score stands for.
@@ -159,40 +178,37 @@ class Ranking:
         falling = score[self._order]
         self._blocks = np.flatnonzero(np.r_[True, falling[1:] != falling[:-1]])
 
-    def auroc(self, weight: NDArray[np.float64]) -> float:
-        """Probability that a positive row outranks a negative one, ties counting half.
+    def auroc(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…) probability that a positive row outranks a negative one, ties counting half.
 
         NaN where a class has no weight. Source: Hanley & McNeil (1982), *The meaning and
         use of the area under a ROC curve*.
         """
         return self.both(weight)[0]
 
-    def average_precision(self, weight: NDArray[np.float64]) -> float:
-        """Sum over thresholds of the gain in recall times precision, without interpolation.
+    def average_precision(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(…) sum over thresholds of the gain in recall times precision, without interpolation.
 
         NaN where the positive class has no weight. The definition of scikit-learn's
         `average_precision_score`.
         """
         return self.both(weight)[1]
 
-    def both(self, weight: NDArray[np.float64]) -> tuple[float, float]:
-        """AUROC and average precision, by one pass over the rows."""
+    def both(self, weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """AUROC and average precision, by one pass over rows of weights (…, N)."""
         positives, negatives = self._by_block(weight)
-        found, total = np.cumsum(positives), positives.sum()
-        if total <= 0:
-            return float("nan"), float("nan")
-        pairs = total * negatives.sum()
-        above = (found - positives / 2) @ negatives
-        precision = np.nan_to_num(_ratio(found, found + np.cumsum(negatives)))
+        found, total = np.cumsum(positives, axis=-1), positives.sum(-1)
+        above = ((found - positives / 2) * negatives).sum(-1)
+        precision = np.nan_to_num(_ratio(found, found + np.cumsum(negatives, axis=-1)))
         return (
-            float(above / pairs) if pairs > 0 else float("nan"),
-            float(positives @ precision / total),
+            _ratio(above, total * negatives.sum(-1)),
+            _ratio((positives * precision).sum(-1), total),
         )
 
     def _by_block(
         self, weight: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Weights of positive and negative rows, summed over rows of equal score."""
-        weight = weight[self._order]
-        positives = np.add.reduceat(weight * self._positive, self._blocks)
-        return positives, np.add.reduceat(weight, self._blocks) - positives
+        weight = weight[..., self._order]
+        positives = np.add.reduceat(weight * self._positive, self._blocks, axis=-1)
+        return positives, np.add.reduceat(weight, self._blocks, axis=-1) - positives

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from embedcache.evaluation.evaluate import Score
 from embedcache.evaluation.intervals import MIN_UNITS, Interval, bootstrap, share_interval
-from embedcache.evaluation.metrics import Counts, Ranking, cell_log_loss
+from embedcache.evaluation.metrics import Counts, Ranking, cell_log_loss, mean_of_defined
 from embedcache.evaluation.units import row_units
 
 __all__ = ["THRESHOLD", "LabelScore", "MultilabelEvaluation", "evaluate_multilabel"]
@@ -169,14 +169,22 @@ class _Scorer:
         ]
 
     def all(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The scores of `_OVERALL`, then those of `_BY_LABEL`, K of each."""
-        support, predicted, correct, losses = np.split(weight @ self._columns, 4)
+        """The scores of `_OVERALL`, then those of `_BY_LABEL`, K of each; weights are (…, N)."""
+        support, predicted, correct, losses = np.split(weight @ self._columns, 4, axis=-1)
         counts = Counts(support, predicted, correct)
-        losses = losses / weight.sum()
-        ranked = np.array([each.both(weight) for each in self._rankings])
-        auroc, precision = ranked.T
-        overall = [_mean(precision), _mean(counts.f1), counts.micro_f1, losses.mean()]
-        return np.concatenate([overall, precision, auroc, counts.f1, losses])
+        losses = losses / weight.sum(-1)[..., None]
+        ranked = np.stack([each.both(weight) for each in self._rankings], axis=-1)
+        auroc, precision = ranked
+        overall = np.stack(
+            [
+                mean_of_defined(precision),
+                counts.macro_f1,
+                counts.micro_f1,
+                losses.mean(-1),
+            ],
+            axis=-1,
+        )
+        return np.concatenate([overall, precision, auroc, counts.f1, losses], axis=-1)
 
 
 def _shares(
@@ -227,12 +235,6 @@ def _named(scores: tuple[Score, ...], name: str) -> Score:
         if score.name == name:
             return score
     raise KeyError(name)
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Of those that are defined; NaN where none is."""
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _share(success: NDArray[np.bool_]) -> float | None:

@@ -66,7 +66,7 @@ def test_share_interval_needs_five_units() -> None:
 
 
 def _mean_of(values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda weight: np.array([weight @ values / weight.sum()])
+    return lambda weight: (weight @ values / weight.sum(-1))[:, None]
 
 
 def test_bootstrap_covers_a_mean() -> None:
@@ -91,7 +91,7 @@ def test_bootstrap_covers_an_auroc() -> None:
     for seed in range(60):
         ranking = Ranking(labels == 1, labels + rng.normal(size=100))
         [interval] = bootstrap(
-            lambda weight, r=ranking: np.array([r.auroc(weight)]), labels, group, seed=seed
+            lambda weight, r=ranking: r.auroc(weight)[:, None], labels, group, seed=seed
         )
         assert interval is not None
         covered.append(interval.low <= truth <= interval.high)
@@ -117,11 +117,12 @@ def test_bootstrap_keeps_class_sizes() -> None:
     sizes = []
 
     def scores(weight: np.ndarray) -> np.ndarray:
-        sizes.append((weight[labels == 0].sum(), weight[labels == 1].sum()))
-        return np.zeros(1)
+        sizes.extend([weight[:, labels == 0].sum(1), weight[:, labels == 1].sum(1)])
+        return np.zeros((len(weight), 1))
 
     bootstrap(scores, labels, np.full(60, -1, np.int32), seed=0)
-    assert set(sizes) == {(50.0, 10.0)}
+    assert set(np.concatenate(sizes[::2])) == {50.0}
+    assert set(np.concatenate(sizes[1::2])) == {10.0}
 
 
 def test_bootstrap_is_the_same_for_the_same_seed() -> None:
@@ -136,4 +137,4 @@ def test_bootstrap_is_the_same_for_the_same_seed() -> None:
 def test_an_undefined_score_has_no_interval() -> None:
     """A score that is NaN in most replicates gets None."""
     labels, group = np.arange(20) % 2, np.full(20, -1, np.int32)
-    assert bootstrap(lambda _: np.array([np.nan]), labels, group, seed=0) == [None]
+    assert bootstrap(lambda w: np.full((len(w), 1), np.nan), labels, group, seed=0) == [None]

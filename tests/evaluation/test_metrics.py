@@ -102,3 +102,20 @@ def test_rankings_agree_with_scikit_learn(rows: list[tuple[bool, int, int]]) -> 
         positive[drawn], score[drawn], sample_weight=weight[drawn]
     )
     assert ranking.average_precision(weight) == pytest.approx(expected)
+
+
+def test_replicates_are_scored_together_as_one_by_one() -> None:
+    """Weights of many replicates give the counts, shares and rankings of each alone."""
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(4, size=50), rng.integers(4, size=50)
+    weights = rng.integers(3, size=(6, 50)).astype(float)
+    weights[0, labels == 2] = 0
+    together = Counts.of(labels, predicted, 4, weights)
+    ranking = Ranking(labels == 1, rng.integers(9, size=50).astype(float))
+    for at, weight in enumerate(weights):
+        alone = Counts.of(labels, predicted, 4, weight)
+        for name in ("support", "predicted", "correct", "f1", "balanced_accuracy", "macro_f1"):
+            assert getattr(together, name)[at] == pytest.approx(getattr(alone, name), nan_ok=True)
+        assert together.micro_f1[at] == pytest.approx(alone.micro_f1)
+        for many, one in zip(ranking.both(weights), ranking.both(weight), strict=True):
+            assert many[at] == pytest.approx(one)
