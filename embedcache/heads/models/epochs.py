@@ -7,6 +7,8 @@ classes.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -119,13 +121,21 @@ class Network:
 
     def _block(self, start: int) -> None:
         which = np.arange(start, min(start + BLOCK, len(self._features)))
-        rows = self._scaler.apply(self._features.take(which).array(), np.float32)
+        rows = self._whole if len(self._features) <= BLOCK else self._scaled(which)
         order = self._rng.permutation(len(which))
         for at in range(0, len(order), _BATCH):
             batch = order[at : at + _BATCH]
             at_rows = which[batch]
             counts = None if self._counts is None else self._counts[at_rows]
             self._step(self.gradient(rows[batch], self._labels[at_rows], counts)[1])
+
+    @cached_property
+    def _whole(self) -> NDArray[np.float32]:
+        """All rows, where one block holds them: read and scaled once instead of each epoch."""
+        return self._scaled(np.arange(len(self._features)))
+
+    def _scaled(self, which: NDArray[np.integer]) -> NDArray[np.float32]:
+        return self._scaler.apply(self._features.take(which).array(), np.float32)
 
     def logits(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         """(N, K) of raw features."""
