@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from builders import image_folder
+from building import built_once
 from shop import BACKBONE, Shop
 
 from embedcache.workflows.extract import extract_source
 from embedcache.workflows.fit import fit_head
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_build() -> Iterator[None]:
+    """Bundled backbones are built once: what building does is tested in tests/backbones."""
+    with built_once():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,18 @@
 """Red and green pictures, and roots for caches and runs."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from building import built_once
 from lab import GREEN, RED, Lab, paint
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_build() -> Iterator[None]:
+    """Bundled backbones are built once: what building does is tested in tests/backbones."""
+    with built_once():
+        yield
 
 
 @pytest.fixture
