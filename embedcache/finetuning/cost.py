@@ -54,7 +54,7 @@ class Cost:
 def measure_step(
     model: nn.Module, batches: Batches, recipe: Recipe, freezing: Freezing, workers: int
 ) -> float:
-    """Median seconds of about 20 real steps, at a learning rate of 0.
+    """Median seconds of about 20 real steps, at a learning rate of 0, or of all if it has fewer.
 
     The model is the same afterwards: nothing moves at that rate.
     """
@@ -63,11 +63,12 @@ def measure_step(
     stepper = Stepper(model, list(parameters.values()), optimiser, recipe)
     device = next(iter(parameters.values())).device
     set_modes(model)
+    measured = min(_STEPS, max(1, recipe.steps)) + _WARM_UP
     started, marks = time.perf_counter(), []
     with (
         torch.random.fork_rng([device] if device.type == "cuda" else []),
         deterministic(device),
-        contextlib.closing(stream(batches, 0, _STEPS + _WARM_UP, workers)) as rows,
+        contextlib.closing(stream(batches, 0, measured, workers)) as rows,
     ):
         for batch in rows:
             stepper.step(batch, seed=0).item()
