@@ -67,7 +67,9 @@ def signals(**changes: Any) -> Signals:
 def pilot(gain: float, low: float) -> PilotResult:
     """What a pilot found on 400 rows."""
     scores, bounds, won_lost = (0.85, 0.85 + gain, gain), (low, gain + 0.02), (20, 8)
-    return PilotResult(400, 1, 1, *scores, *bounds, *won_lost, 2.0, "blocks.5", 0.6, 2, 500, 500)
+    return PilotResult(
+        400, 1, 1, *scores, *bounds, *won_lost, 2.0, "blocks.5", 0.6, 2, 500, 500, 40.0
+    )
 
 
 def decision(found: Signals, result: PilotResult | None = None, **changes: Any) -> Decision:

@@ -126,7 +126,7 @@ def _task(rows: TrainingRows, measured: Measured, limits: Limits, picture: Pictu
 
 
 def _command(verdict: str, facts: Facts, asked: Asked, cache: str, origin: str) -> str:
-    path, signals, pilot = shlex.quote(cache), facts.signals, facts.pilot
+    path, signals = shlex.quote(cache), facts.signals
     match verdict:
         case "FIX_DATA" | "INCONCLUSIVE" | "MORE_DATA":
             return f"embedcache extract {shlex.quote(origin)}"
@@ -139,9 +139,10 @@ def _command(verdict: str, facts: Facts, asked: Asked, cache: str, origin: str) 
             return f"embedcache fit-head {shlex.quote(best.cache)}"
         case "ESCALATE":
             return f"embedcache finetune {path}"
-        case "PILOT_NEEDED" if pilot is not None:
-            minutes = math.ceil(pilot.minutes * pilot.missing)
-            return f"embedcache decide {path} --budget {minutes}"
+        case "PILOT_NEEDED" if facts.train_instead:
+            return f"embedcache finetune {path} --unfreeze all --force"
+        case "PILOT_NEEDED" if facts.pilot is not None:
+            return f"embedcache decide {path} --budget {math.ceil(facts.complete_pilot)}"
         case "PILOT_NEEDED":
             return f"embedcache decide {path}"
         case _:

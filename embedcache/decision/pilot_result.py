@@ -119,6 +119,7 @@ class PilotResult:
         views: Augmented views of each image that it trained on.
         steps: Of the shortest training.
         wanted: Steps that each would have taken with more time.
+        whole: Minutes that a training of all blocks would take, by the pilot's steps.
     """
 
     rows: int
@@ -137,6 +138,7 @@ class PilotResult:
     views: int
     steps: int
     wanted: int
+    whole: float
 
     @property
     def is_complete(self) -> bool:
@@ -164,6 +166,7 @@ class PilotResult:
         views: int,
         steps: int,
         wanted: int,
+        whole: float,
     ) -> PilotResult:
         """Compare both models on the same rows.
 
@@ -186,6 +189,7 @@ class PilotResult:
             views: Augmented views of each image.
             steps: Of the shortest training.
             wanted: Steps that each would have taken with more time.
+            whole: Minutes that a training of all blocks would take.
         """
         rows, z = len(frozen_hits), NormalDist().inv_cdf(BOUND_LEVEL)
         only_tuned = int((tuned_hits & ~frozen_hits).sum())
@@ -212,6 +216,7 @@ class PilotResult:
             views,
             steps,
             wanted,
+            whole,
         )
 
 

@@ -10,7 +10,7 @@ from embedcache.decision.thresholds import Threshold
 
 __all__ = ["FORMAT", "Decision", "Limits", "Step"]
 
-FORMAT = 2
+FORMAT = 3
 """Version of `decision.json`."""
 
 

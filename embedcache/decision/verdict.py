@@ -42,6 +42,16 @@ class Facts:
     pilot: PilotResult | None = None
     without: str = "no pilot has run"
 
+    @property
+    def complete_pilot(self) -> float:
+        """Minutes for a pilot that lacks nothing; those of this one where there was none."""
+        return self.limits.budget * (self.pilot.missing if self.pilot else 1)
+
+    @property
+    def train_instead(self) -> bool:
+        """Whether fine-tuning all blocks takes no more minutes than a pilot that lacks nothing."""
+        return self.pilot is not None and self.pilot.whole <= self.complete_pilot
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -283,7 +293,13 @@ def ask(facts: Facts) -> tuple[str, str, tuple[Step, ...]]:
     if not decided:
         missing = facts.without
         if facts.pilot is not None:
-            missing = f"this one gained too little{_cut_short(facts.pilot)}: raise --budget"
+            missing = f"this one gained too little{_cut_short(facts.pilot)}: "
+            missing += (
+                f"no pilot is worth it, as all blocks train in about {facts.pilot.whole:.0f} min, "
+                "and a gate ships only what is better"
+                if facts.train_instead
+                else "raise --budget"
+            )
         evidence = (
             f"{_accuracy(facts.signals)}; nothing cached can tell what unfreezing would gain, "
             f"a pilot would; {missing}"

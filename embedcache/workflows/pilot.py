@@ -106,7 +106,7 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
     model = Tail(classifier, boundary)
     freezing = Freezing.of(tower, len(names) - names.index(boundary))
     step = measure_step(model, cache.batches(~first, recipe), recipe, freezing, workers=0)
-    count = 1
+    count, whole = 1, recipe.steps * step / plan.split.share / 60
     if crossed:
         shorter = replace(recipe, steps=steps_crossed(recipe, len(task.rows)))
         count = fitting(task.trainings, shorter, step, deadline)
@@ -133,6 +133,7 @@ def _run(features: FeatureCache, task: PilotTask, device: str, observer: Observe
         views=len(cache.views),
         steps=found.steps,
         wanted=recipe.steps,
+        whole=whole,
     )
 
 

@@ -1,5 +1,6 @@
 """Controls: data of which the right verdict is known."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +33,7 @@ def _found(task: PilotTask, tuned: Callable[[np.ndarray], np.ndarray]) -> PilotR
         views=1,
         steps=9,
         wanted=9,
+        whole=40.0,
     )
 
 
@@ -143,14 +145,30 @@ def test_a_fifth_of_many_rows_validates(decide: Decide) -> None:
 def test_a_pilot_that_was_cut_short_names_the_budget_that_it_needs(
     decide: Decide, hard: tuple[np.ndarray, np.ndarray]
 ) -> None:
-    """The same command again would be cut short again."""
+    """The same command again would be cut short again: 9 of 4 times the minutes that it had."""
 
     def cut_short(task: PilotTask) -> PilotResult:
-        return replace(_useless(task), steps=4)  # of 9, in a minute
+        return replace(_useless(task), steps=4)  # of 9
 
     found = decide(problem(hard[0], features=hard[1]), pilot=cut_short)
     assert found.verdict == "PILOT_NEEDED"
-    assert found.command == "embedcache decide cache/pets.h5 --budget 3"
+    minutes = math.ceil(found.limits.budget * 9 / 4)
+    assert found.command == f"embedcache decide cache/pets.h5 --budget {minutes}"
+    assert found.evidence.endswith("raise --budget")
+
+
+def test_a_training_that_costs_no_more_than_a_pilot_is_named_instead(
+    decide: Decide, hard: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """On little data a pilot that could tell takes as long as what it would tell about."""
+
+    def cut_short(task: PilotTask) -> PilotResult:
+        return replace(_useless(task), steps=4, whole=2.0)
+
+    found = decide(problem(hard[0], features=hard[1]), pilot=cut_short)
+    assert found.verdict == "PILOT_NEEDED"
+    assert found.command == "embedcache finetune cache/pets.h5 --unfreeze all --force"
+    assert "all blocks train in about 2 min" in found.evidence
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def _result(frozen: slice, tuned: slice, group: np.ndarray = ALONE) -> PilotResu
         views=2,
         steps=9,
         wanted=9,
+        whole=40.0,
     )
 
 
@@ -87,6 +88,7 @@ def _draw(
         views=1,
         steps=9,
         wanted=9,
+        whole=40.0,
     )
 
 

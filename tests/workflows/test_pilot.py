@@ -102,7 +102,8 @@ def test_the_same_pilot_finds_the_same(features: FeatureCache) -> None:
     """Only what is timed may differ from one run to the next."""
     pilot = make_pilot(features, device="cpu")
     first, second = pilot(_task(features)), pilot(_task(features))
-    assert replace(first, minutes=0, share=1) == replace(second, minutes=0, share=1)
+    timed = {"minutes": 0, "share": 1, "whole": 0}
+    assert replace(first, **timed) == replace(second, **timed)
 
 
 def test_a_budget_that_cannot_suffice_is_refused(features: FeatureCache) -> None:
