@@ -155,7 +155,7 @@ def _solve(
     rows = Rows(features, common, workers, dtype)
     if scaler is None:
         # The penalty is on the caller's weights; their mean is left to the intercept.
-        mean = rows.mean if intercept else np.zeros(rows.d)
+        mean = common.mean if intercept else np.zeros(rows.d)
         scaler = Scaler(mean, np.ones(rows.d))
     objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
     begin = objective.start() if start is None else _warm(objective, start, scaler)

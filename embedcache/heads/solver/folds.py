@@ -139,16 +139,18 @@ def _groups(
     numbers, sizes = np.unique(folds[folds != NEVER], return_counts=True)
     scalers = Scaler.without_each(features, folds, numbers)
     if n - int(sizes.min()) >= d:
-        rows = Rows(features, Scaler.of(features), workers)
-        return [_Group(rows, make_targets, folds, numbers, weight, scalers)]
+        common = Scaler.of(features)
+        rows = Rows(features, common, workers)
+        return [_Group(rows, make_targets, folds, numbers, weight, scalers, common)]
     groups, raw = [], features.array()
     for fold, scaler in zip(numbers, scalers, strict=True):
         standardised = scaler.apply(raw, np.float64)
         _, basis = into_span(standardised[folds != fold])
         spanned = Features.of((standardised @ basis).astype(np.float32))
-        rows = Rows(spanned, Scaler.of(spanned), workers)
-        unscaled = Scaler(np.zeros(rows.d), np.ones(rows.d))
-        groups.append(_Group(rows, make_targets, folds, np.array([fold]), weight, [unscaled]))
+        common = Scaler.of(spanned)
+        rows = Rows(spanned, common, workers)
+        own = [Scaler(np.zeros(rows.d), np.ones(rows.d))]
+        groups.append(_Group(rows, make_targets, folds, np.array([fold]), weight, own, common))
     return groups
 
 
@@ -163,8 +165,9 @@ class _Group:
         numbers: NDArray[np.integer],
         weight: NDArray[np.float64],
         scalers: list[Scaler],
+        common: Scaler,
     ) -> None:
-        self._rows, device = rows, rows.device
+        self._rows, device, self._common = rows, rows.device, common
         self._targets = make_targets(device, rows.dtype)
         self.width = self._targets.labels * self._targets.k
         member = np.isin(folds, numbers)
@@ -205,8 +208,7 @@ class _Group:
         self, c: float, weight: NDArray[np.float64], tolerance: float, max_passes: int
     ) -> Fit:
         """A fit to all rows, of weights (N,), from the mean of the folds."""
-        rows = self._rows
-        scaler = Scaler(rows.mean, rows.scale)
+        rows, scaler = self._rows, self._common
         weights = torch.from_numpy(weight[None]).to(rows.device, rows.dtype)
         objective = self._objective(Sides(weights, *scaler_sides(rows, [scaler])), c)
         begin = self._parameters.view(-1, len(objective), *self._parameters.shape[1:]).mean(0)

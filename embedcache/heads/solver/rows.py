@@ -24,6 +24,10 @@ more than 2,048 no longer stay in the cache of a core."""
 
 _DEVICE_BLOCK = 65_536  # on an accelerator, where launching costs more than memory
 
+_FAR = 8.0
+"""Scales that a mean may lie from 0 for features to be used as they are: float32 products then
+lose three bits at most to the means."""
+
 _SMALL = 2**20
 """Items up to which features are small: a float32 copy is kept beside that in bfloat16."""
 
@@ -35,6 +39,8 @@ class Rows:
     feature's mean is far from 0; what a fold's own scaler differs by is left to the weights.
     Nearly all passes are of bfloat16 where the processor is fast at it. Then only that copy
     is kept, half the size of float32 features; the few float32 blocks are made when asked for.
+    Where it is not, float32 features in memory whose means are near 0 are handed out as they
+    are, without a copy: all scaling is left to the weights.
 
     Args:
         features: N rows, possibly on disk.
@@ -43,8 +49,8 @@ class Rows:
         dtype: float32, or float64 where the data are small.
 
     Attributes:
-        mean: (D,) float64.
-        scale: (D,) float64.
+        mean: (D,) float64, of what is handed out; 0 for features as they are.
+        scale: (D,) float64; 1 for features as they are.
         half: Whether bfloat16 products are worth while.
         small: Whether so little that float32 costs nothing that anybody would notice.
     """
@@ -63,10 +69,15 @@ class Rows:
         self._features = features
         step = _BLOCK if self.device.type == "cpu" else _DEVICE_BLOCK
         self.blocks = [slice(at, min(at + step, self.n)) for at in range(0, self.n, step)]
+        self._held: dict[torch.dtype, torch.Tensor] = {}
+        plain = dtype == torch.float32 and not self.half and self.device.type == "cpu"
+        if plain and (raw := _as_they_are(features, scaler)) is not None:
+            self.mean, self.scale = np.zeros(self.d), np.ones(self.d)
+            self._held[dtype] = torch.from_numpy(raw)
+            return
         self.mean, self.scale = scaler.mean, scaler.scale
         shift, stretch = (torch.from_numpy(each) for each in (scaler.mean, 1 / scaler.scale))
         self._shift, self._stretch = shift.to(self.device), stretch.to(self.device)
-        self._held: dict[torch.dtype, torch.Tensor] = {}
         if not _fits_in_memory(self.n * self.d):
             return  # every pass reads and converts every block
         kept = [torch.bfloat16] if self.half else []
@@ -106,6 +117,17 @@ class Rows:
         raw = torch.from_numpy(self._features.table[self._features.rows[rows]])
         block = raw.to(self.device, dtype)
         return block.sub_(self._shift.to(dtype)).mul_(self._stretch.to(dtype))
+
+
+def _as_they_are(features: Features, scaler: Scaler) -> NDArray[np.float32] | None:
+    """(N, D) of features that need no copy; `None` where they do."""
+    raw = features.table
+    if not isinstance(raw, np.ndarray) or raw.dtype != np.float32 or len(raw) != len(features):
+        return None
+    near = np.abs(scaler.mean) <= _FAR * scaler.scale
+    whole = raw.flags.c_contiguous and raw.flags.writeable  # torch warns of what is read-only
+    in_order = np.array_equal(features.rows, np.arange(len(raw)))
+    return raw if whole and in_order and near.all() else None
 
 
 def has_fast_half(device: torch.device) -> bool:
