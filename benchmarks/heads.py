@@ -3,6 +3,7 @@
     python benchmarks/heads.py                          a small table, a minute or two
     python benchmarks/heads.py --data 50000x768x100 --folds-timed 1 --grid 1e-5 1e-3 0.1
     python benchmarks/heads.py --cache cache/elpv-…/….h5 --cells cells.jsonl
+    python benchmarks/heads.py --cache fashion.h5 --rows 20000 --parts dropped agree
     python benchmarks/heads.py --data 50000x768x1000 --parts memory pass
 
 Both sides get the same folds, grid, standardisation (with its floor) and float32
@@ -244,6 +245,28 @@ def dropped(data: Data) -> None:
     )
 
 
+def agreement(data: Data) -> None:
+    """Whether a choice's refit answers as scikit-learn's optimum at the same C does."""
+    training = Training(Features.of(data.features), data.labels, 0)
+    folds = stratified_folds(data.labels, alone(data), FOLDS, 0)
+    selected = select(Logreg(), training, alone(data), folds)
+    form = selected.fit(Logreg(), training).form
+    c, scaler = selected.record.setting["C"], Scaler.fit(data.features)
+    scaled = scaler.apply(data.features, np.float64)
+    model = LogisticRegression(C=c, tol=1e-6, max_iter=10 * MAX_ITERATIONS).fit(scaled, data.labels)
+    same = [
+        form.logits(data.features[at : at + 4096].astype(np.float64)).argmax(axis=1)
+        == model.predict(scaled[at : at + 4096])
+        for at in range(0, len(data.labels), 4096)
+    ]
+    equal = np.concatenate(same)
+    print(
+        f"| {data.name} | agree | | | | at C = {c:g} {equal.sum():,} of {len(equal):,} rows are "
+        f"answered alike, {equal.mean():.2%} |",
+        flush=True,
+    )
+
+
 def one_pass(data: Data, c: float) -> None:
     """Where the time of a fit goes, and a pass against its products and reading the features."""
     from torch.profiler import ProfilerActivity
@@ -322,10 +345,11 @@ def main() -> None:
         "--parts",
         nargs="+",
         default=["fit", "selection"],
-        choices=["fit", "selection", "dropped", "memory", "pass", "memory-child"],
+        choices=["fit", "selection", "dropped", "agree", "memory", "pass", "memory-child"],
     )
     parser.add_argument("--data", nargs="+", default=[], metavar="NxDxK")
     parser.add_argument("--cache", nargs="+", default=[], metavar="FILE")
+    parser.add_argument("--rows", type=int, help="of each cache, drawn; all by default")
     parser.add_argument("--c", type=float, nargs="+", default=[0.01], help="of one fit")
     parser.add_argument("--grid", type=float, nargs="+", default=GRID, help="of scikit-learn")
     parser.add_argument("--folds-timed", type=int, default=FOLDS, help="of scikit-learn")
@@ -340,7 +364,7 @@ def main() -> None:
         memory_child(arguments.data[0])
         return
     cells = Cells(arguments.cells)
-    makers = [partial(cached, path) for path in arguments.cache]
+    makers = [partial(cached, path, arguments.rows) for path in arguments.cache]
     makers += [partial(synthetic, shape) for shape in arguments.data]
     print("| data | what | ours, CPU | scikit-learn, CPU | CPU ratio (wall) | notes |")
     print("| --- | --- | --- | --- | --- | --- |", flush=True)
@@ -354,6 +378,8 @@ def main() -> None:
                 compare_selection(data, cells, arguments.folds_timed, arguments.grid)
             if "dropped" in arguments.parts:
                 dropped(data)
+            if "agree" in arguments.parts:
+                agreement(data)
             if "pass" in arguments.parts:
                 one_pass(data, arguments.c[0])
     if "memory" in arguments.parts:

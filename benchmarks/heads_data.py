@@ -56,12 +56,14 @@ def synthetic(shape: str) -> Data:
     return Data(f"synthetic {shape}", features, labels)
 
 
-def cached(path: str) -> Data:
-    """The labelled rows of a cache."""
+def cached(path: str, rows: int | None = None) -> Data:
+    """The labelled rows of a cache, or so many of them, drawn once and for all."""
     from embedcache.store.cache import FeatureCache
 
     with FeatureCache(path) as cache:
         labelled = np.flatnonzero(cache.y >= 0)
+        if rows is not None and rows < len(labelled):
+            labelled = np.sort(np.random.default_rng(0).permutation(labelled)[:rows])
         features = np.asarray(cache.X[labelled], np.float32)
         labels = np.unique(cache.y[labelled], return_inverse=True)[1]
     return Data(f"{path.rsplit('/', 2)[-2]} {features.shape}", features, labels)
