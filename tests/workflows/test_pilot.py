@@ -164,12 +164,12 @@ def test_the_budget_ends_the_caching(
     features: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It says how far it came; with more time the same call goes on."""
-    _over_after(monkeypatch, "image")
-    with pytest.raises(UsageError, match="ran out") as stopped:
-        make_pilot(features, device="cpu", observer=Heard())(_task(features))
+    with monkeypatch.context() as patched:  # what makes trainings short stays
+        _over_after(patched, "image")
+        with pytest.raises(UsageError, match="ran out") as stopped:
+            make_pilot(features, device="cpu", observer=Heard())(_task(features))
     assert stopped.value.got is not None
     assert stopped.value.got.startswith("activations of 2 of 14 images")
-    monkeypatch.undo()
     assert make_pilot(features, device="cpu")(_task(features, minutes=60)).rows == 4
 
 
