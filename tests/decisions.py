@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from embedcache.decision.facts import Facts
 from embedcache.decision.pilot_result import PilotResult
 from embedcache.decision.record import FORMAT, Decision, Limits
 from embedcache.decision.signals import (
@@ -17,7 +18,7 @@ from embedcache.decision.signals import (
     Signals,
 )
 from embedcache.decision.thresholds import THRESHOLDS
-from embedcache.decision.verdict import Facts, ask
+from embedcache.decision.verdict import ask
 from embedcache.evaluation.intervals import Interval
 from embedcache.evaluation.learning_curve import Doubling
 

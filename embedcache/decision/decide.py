@@ -12,13 +12,14 @@ from dataclasses import replace
 import numpy as np
 
 from embedcache.decision.divisions import divisions
+from embedcache.decision.facts import Facts
 from embedcache.decision.measure import Asked, Measured, measure
 from embedcache.decision.pilot_result import Pilot, PilotResult, PilotTask
 from embedcache.decision.record import FORMAT, Decision, Limits
 from embedcache.decision.signals import OtherFeatures, Signals
 from embedcache.decision.thresholds import FEWEST_TRAININGS, SHORTCUT, THRESHOLDS
 from embedcache.decision.training_rows import TrainingRows
-from embedcache.decision.verdict import Facts, ask, needs_pilot, takes_all
+from embedcache.decision.verdict import ask, needs_pilot, takes_all
 from embedcache.errors import (
     CacheError,
     DivergedError,

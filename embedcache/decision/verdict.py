@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from embedcache.decision.facts import Facts
 from embedcache.decision.pilot_result import DEPTH, WHOLE, PilotResult
-from embedcache.decision.record import Limits, Step
+from embedcache.decision.record import Step
 from embedcache.decision.signals import Signals
 from embedcache.decision.thresholds import DETECTABLE, DUPLICATES, EASY, FEW, LABEL_ERRORS
 
@@ -14,7 +15,6 @@ __all__ = [
     "PILOT_NEEDED",
     "RULES",
     "Answer",
-    "Facts",
     "Rule",
     "ask",
     "needs_pilot",
@@ -24,33 +24,6 @@ __all__ = [
 
 PILOT_NEEDED = "PILOT_NEEDED"
 """All that can be said without a pilot, where it takes one."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is known when a question is asked.
-
-    Attributes:
-        signals: From the cache.
-        limits: What the person asked for.
-        pilot: What a pilot found, if there was one.
-        without: Else, why there was none.
-    """
-
-    signals: Signals
-    limits: Limits
-    pilot: PilotResult | None = None
-    without: str = "no pilot has run"
-
-    @property
-    def complete_pilot(self) -> float:
-        """Minutes for a pilot that lacks nothing; those of this one where there was none."""
-        return self.limits.budget * (self.pilot.missing if self.pilot else 1)
-
-    @property
-    def train_instead(self) -> bool:
-        """Whether fine-tuning all blocks takes no more minutes than a pilot that lacks nothing."""
-        return self.pilot is not None and self.pilot.whole <= self.complete_pilot
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 from decisions import pilot, signals
 
+from embedcache.decision.facts import Facts
 from embedcache.decision.record import Limits
 from embedcache.decision.signals import Duplicates, HeadScore, OtherFeatures, Signals
-from embedcache.decision.verdict import PILOT_NEEDED, RULES, Facts, ask, takes_all
+from embedcache.decision.verdict import PILOT_NEEDED, RULES, ask, takes_all
 from embedcache.evaluation.intervals import Interval
 from embedcache.evaluation.learning_curve import Doubling
 
