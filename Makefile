@@ -15,7 +15,7 @@ help:
 	@echo "make test-slow  the long tests as well (tens of minutes)"
 	@echo "make test-lowest"
 	@echo "                install the oldest versions allowed beside it, and run the tests"
-	@echo "                (gigabytes and as long as make test again: not part of CI)"
+	@echo "                (8 GB, and as long as make test again)"
 	@echo "make check      lint, types, layers, documentation"
 	@echo "make format     format the code"
 	@echo "make clean      remove the environment and tool caches, never cache/ or runs/"
@@ -26,7 +26,7 @@ demo: $(VENV)/.demo
 # One process per core, as much of the suite waits for other processes and for the disk; and one
 # thread in each, as the threads of two processes on two cores wait for one another.
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m "slow or not slow"
@@ -34,7 +34,7 @@ test-slow: $(VENV)/.dev
 # The oldest versions that pyproject.toml allows. Their own warnings, of deprecations that newer
 # versions have dealt with, are not ours to mend: here warnings are no errors.
 test-lowest: $(LOWEST)/.dev
-	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto -o filterwarnings=
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --dist worksteal -o filterwarnings=
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
