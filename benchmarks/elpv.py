@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -29,24 +30,44 @@ PARTS = ("frozen", "verdict", "tail", "all")
 RECIPE = ("--config", str(Path(__file__).parents[1] / "configs" / "elpv-finetune.toml"))
 
 
-def measure(root: Path, draw: int, parts: list[str]) -> None:
-    """What is asked of one draw and not there yet, into `results-DRAW.json`."""
-    path = root / f"results-{draw}.json"
-    results: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-    demo = prepare_demo(root / "cache").parent
-    manifest = demo / f"elpv-draw-{draw}.csv"
-    manifest.write_bytes(draw_manifest((demo / "elpv" / "labels.csv").read_text(), draw))
-    for part in [part for part in parts if part not in results]:
-        if part == "frozen":
-            results["cache"] = embedcache(root, "extract", str(manifest), *RECIPE)["cache"]
-            results[part] = embedcache(root, "fit-head", results["cache"], *RECIPE)
-        elif part == "verdict":
-            results[part] = embedcache(root, "decide", results["cache"], *RECIPE)
+def measure(root: Path, draw: int, part: str) -> None:
+    """What is asked of one draw and not there yet, into `draw-DRAW-PART.json`.
+
+    Args:
+        root: Of caches, runs and results.
+        draw: Which quarter of the cells is the test.
+        part: One of `PARTS`; all but `frozen` go on from that one.
+    """
+    path = _path(root, draw, part)
+    if path.exists():
+        return
+    if part == "frozen":
+        demo = prepare_demo(root / "cache").parent
+        manifest = demo / f"elpv-draw-{draw}.csv"
+        manifest.write_bytes(draw_manifest((demo / "elpv" / "labels.csv").read_text(), draw))
+        cache = embedcache(root, "extract", str(manifest), *RECIPE)["cache"]
+        found = {"cache": cache, **embedcache(root, "fit-head", cache, *RECIPE)}
+    else:
+        frozen = json.loads(_path(root, draw, "frozen").read_text())
+        if part == "verdict":
+            found = embedcache(root, "decide", frozen["cache"], *RECIPE)
         else:
-            run = results["frozen"]["run"]
-            results[part] = embedcache(root, "finetune", run, "--unfreeze", part, *RECIPE)
-        path.write_text(json.dumps(results, indent=1))
-        print(f"draw {draw}: {part} done", flush=True)
+            found = embedcache(root, "finetune", frozen["run"], "--unfreeze", part, *RECIPE)
+    path.write_text(json.dumps(found, indent=1))
+    print(f"draw {draw}: {part} done", flush=True)
+
+
+def _path(root: Path, draw: int, part: str) -> Path:
+    return root / f"draw-{draw}-{part}.json"
+
+
+def measured(root: Path) -> dict[int, dict[str, Any]]:
+    """By draw and part, what is there."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in sorted(root.glob("draw-*-*.json")):
+        _, draw, part = path.stem.split("-")
+        found.setdefault(int(draw), {})[part] = json.loads(path.read_text())
+    return found
 
 
 def accuracy(results: dict[str, Any], part: str) -> float | None:
@@ -87,10 +108,7 @@ def corrected_interval(values: list[float], share: float) -> tuple[float, float]
 
 def table(root: Path) -> None:
     """Print what has been measured."""
-    found = {
-        int(path.stem.rpartition("-")[2]): json.loads(path.read_text())
-        for path in sorted(root.glob("results-*.json"))
-    }
+    found = measured(root)
     print("draw    " + "".join(f"{part:>20}" for part in PARTS))
     for draw, results in found.items():
         cells = []
@@ -106,12 +124,7 @@ def table(root: Path) -> None:
                 mark = "*" if shipped else ""
                 cells.append(f"{value:.2f}{mark} {cost:5.1f}'")
         print(f"{draw:<8}" + "".join(f"{cell:>20}" for cell in cells))
-    machines = {
-        part["machine"]
-        for results in found.values()
-        for part in results.values()
-        if isinstance(part, dict)
-    }
+    machines = {part["machine"] for results in found.values() for part in results.values()}
     print(f"accuracy in percent, minutes on {', '.join(sorted(machines))}; * passed the gate")
     for part in ("frozen", "tail", "all"):
         values = [each for results in found.values() if (each := accuracy(results, part))]
@@ -131,14 +144,17 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--root", type=Path, default=Path("runs/elpv-benchmark"))
-    parser.add_argument("--jobs", type=int, default=1, help="draws at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="commands at a time")
     given = parser.parse_args()
     root = given.root.absolute()
     elpv_images(1)  # or say what is missing
     if given.what == "run":
-        measure(root, 0, ["frozen"])  # the other draws reuse its features
+        draws = range(given.draws)
+        measure(root, 0, "frozen")  # the other draws reuse its features
         with ThreadPoolExecutor(given.jobs) as pool:
-            list(pool.map(lambda draw: measure(root, draw, given.parts), range(given.draws)))
+            list(pool.map(lambda draw: measure(root, draw, "frozen"), draws))
+            asked = product((part for part in given.parts if part != "frozen"), draws)
+            list(pool.map(lambda each: measure(root, each[1], each[0]), asked))
     table(root)
 
 

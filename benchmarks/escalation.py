@@ -17,6 +17,7 @@ import argparse
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,32 +107,40 @@ def extract(root: Path, data: str, backbone: str, rows: int) -> str:
     return str(embedcache(root, "extract", str(manifest), *sized)["cache"])
 
 
-def measure(root: Path, data: str, backbone: str, rows: int, budget: float) -> dict[str, Any]:
-    """What the commands said of a cell, from the manifest to the gain."""
-    cache = extract(root, data, backbone, rows)
-    fitted = embedcache(root, "fit-head", cache)
-    return {
-        "data": data,
-        "backbone": backbone,
-        "rows": rows,
-        "scores": fitted["report"]["evaluation"]["scores"],
-        "decide": embedcache(root, "decide", cache, "--budget", str(budget)),
-        "finetune": embedcache(root, "finetune", fitted["run"], "--force"),
-    }
+STAGES = ("frozen", "finetune", "decide")
+"""What is asked of every cell before the next is asked of any: a pilot plans by how fast the
+machine is, so none should share it with trainings."""
 
 
-def cell_of(measured: dict[str, Any]) -> Cell:
+def measure(root: Path, cell: tuple[str, str, int], stage: str, budget: float) -> dict[str, Any]:
+    """What a stage says of a cell: `frozen` the cache and its head, the others their command.
+
+    Args:
+        root: Of caches, runs and results.
+        cell: One of `CELLS`.
+        stage: One of `STAGES`; all but the first go on from that one.
+        budget: Minutes of the pilot.
+    """
+    if stage == "frozen":
+        cache = extract(root, *cell)
+        return {"cache": cache, **embedcache(root, "fit-head", cache)}
+    frozen = json.loads(_path(root, cell, "frozen").read_text())
+    if stage == "finetune":
+        return embedcache(root, "finetune", frozen["run"], "--force")
+    return embedcache(root, "decide", frozen["cache"], "--budget", str(budget))
+
+
+def cell_of(cell: tuple[str, str, int], stages: dict[str, dict[str, Any]]) -> Cell:
     """What the tables need of it."""
-    decided, tuned = measured["decide"], measured["finetune"]
-    accuracy = next(each["value"] for each in measured["scores"] if each["name"] == "accuracy")
+    decided, tuned = stages["decide"], stages["finetune"]
+    scores = stages["frozen"]["report"]["evaluation"]["scores"]
+    accuracy = next(each["value"] for each in scores if each["name"] == "accuracy")
     decision, gate = decided["decision"], tuned["finetune"].get("gate")
     pilot = decision["pilot"]
     # Without a gate the validation rows went back to the frozen weights.
     interval = gate["interval"] if gate else {"low": 0.0, "high": 0.0}
     return Cell(
-        measured["data"],
-        measured["backbone"],
-        measured["rows"],
+        *cell,
         100 * accuracy,
         decision["verdict"],
         None if pilot is None else 100 * pilot["gain"],
@@ -208,7 +217,7 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--backbones", nargs="+", default=["lite0", "lite1", "lite2"])
     parser.add_argument("--budget", type=float, default=3.0, help="minutes of each pilot")
-    parser.add_argument("--jobs", type=int, default=1, help="cells at a time")
+    parser.add_argument("--jobs", type=int, default=1, help="commands at a time")
     parser.add_argument("--root", type=Path, default=Path("runs/escalation-benchmark"))
     given = parser.parse_args()
     root = given.root.absolute()
@@ -218,38 +227,38 @@ def main() -> None:
         for data, _, rows in wanted:
             write_manifest(data, rows, root / "data")
         with ThreadPoolExecutor(given.jobs) as pool:
-            work = _run if given.what == "run" else _decide
-            list(pool.map(lambda cell: work(root, *cell, given.budget), wanted))
-    paths = [path for cell in CELLS if (path := _path(root, *cell)).exists()]
-    if paths:
-        measured = [json.loads(path.read_text()) for path in paths]
-        table([cell_of(each) for each in measured])
-        for what in ("decide", "finetune"):
-            machines = sorted({str(each[what]["machine"]) for each in measured})
-            print(f"minutes of {what} on: {', '.join(machines)}")
+            for stage in STAGES:
+                asked = [cell for cell in wanted if _is_asked(root, cell, stage, given.what)]
+                list(pool.map(partial(_keep, root, stage=stage, budget=given.budget), asked))
+    found = {cell: stages for cell in CELLS if len(stages := _stages(root, cell)) == len(STAGES)}
+    if found:
+        table([cell_of(cell, stages) for cell, stages in found.items()])
+        for stage in ("decide", "finetune"):
+            machines = sorted({str(stages[stage]["machine"]) for stages in found.values()})
+            print(f"minutes of {stage} on: {', '.join(machines)}")
 
 
-def _path(root: Path, data: str, backbone: str, rows: int) -> Path:
-    return root / f"cell-{data}-{backbone}-{rows}.json"
+def _path(root: Path, cell: tuple[str, str, int], stage: str) -> Path:
+    return root / f"cell-{'-'.join(map(str, cell))}-{stage}.json"
 
 
-def _run(root: Path, data: str, backbone: str, rows: int, budget: float) -> None:
-    path = _path(root, data, backbone, rows)
-    if not path.exists():
-        measured = measure(root, data, backbone, rows, budget)
-        path.write_text(json.dumps(measured, indent=1))
-        cell = cell_of(measured)
-        print(f"{data} {backbone} {rows}: {cell.verdict}, {cell.gain:+.1f}", flush=True)
+def _is_asked(root: Path, cell: tuple[str, str, int], stage: str, what: str) -> bool:
+    """Whether it is not there yet; with `decide`, whether it is a verdict that is."""
+    is_there = _path(root, cell, stage).exists()
+    return not is_there if what == "run" else is_there and stage == "decide"
 
 
-def _decide(root: Path, data: str, backbone: str, rows: int, budget: float) -> None:
-    path = _path(root, data, backbone, rows)
-    if path.exists():
-        measured = json.loads(path.read_text())
-        cache = extract(root, data, backbone, rows)
-        measured["decide"] = embedcache(root, "decide", cache, "--budget", str(budget))
-        path.write_text(json.dumps(measured, indent=1))
-        print(f"{data} {backbone} {rows}: {cell_of(measured).verdict}", flush=True)
+def _keep(root: Path, cell: tuple[str, str, int], stage: str, budget: float) -> None:
+    """Ask, and keep the answer."""
+    said = measure(root, cell, stage, budget)
+    _path(root, cell, stage).write_text(json.dumps(said, indent=1))
+    print(f"{' '.join(map(str, cell))}: {stage} done", flush=True)
+
+
+def _stages(root: Path, cell: tuple[str, str, int]) -> dict[str, dict[str, Any]]:
+    """What is there of a cell."""
+    paths = {stage: _path(root, cell, stage) for stage in STAGES}
+    return {stage: json.loads(path.read_text()) for stage, path in paths.items() if path.exists()}
 
 
 if __name__ == "__main__":
