@@ -105,6 +105,7 @@ def write_manifest(data: str, train: int, folder: Path) -> Path:
     order = np.argsort(stratified_folds(labels, np.full(len(rows), -1), len(rows) // 20, 0))
     side = {int(row): "test" for row in order[:test]}
     side |= {int(row): "train" for row in order[test : test + train]}
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{data}-{train}.csv"
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
