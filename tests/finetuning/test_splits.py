@@ -52,6 +52,20 @@ def test_a_stutter_does_not_count(tower: nn.Module, monkeypatch: pytest.MonkeyPa
     assert [each.upper for each in busy] == pytest.approx([each.upper for each in quiet])
 
 
+def test_what_is_loaded_first_does_not_count(
+    tower: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a device whose first pass takes so long that no other one follows, it is not timed."""
+    clock = _Clock()
+    monkeypatch.setattr(splits, "_now", clock)
+    warm = splits.profile(tower, (SIDE, SIDE), "float32", "float32")
+    monkeypatch.setattr(splits, "_LONGEST", 0.0)
+    clock.looks, clock.stutter = 0, 2
+    cold = splits.profile(tower, (SIDE, SIDE), "float32", "float32")
+    assert [each.upper for each in cold] == pytest.approx([each.upper for each in warm])
+    assert [each.lower for each in cold] == pytest.approx([each.lower for each in warm])
+
+
 class _Clock:
     """A second passes between two looks, at one look a hundred."""
 
