@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,14 @@ from numpy.typing import NDArray
 from small_training import RECIPE, RandomBatches, freezing, small_model
 from torch import nn
 
-from embedcache.finetuning.interpolation import ALPHAS, Sweep, move_to, sweep
+from embedcache.finetuning.interpolation import (
+    ALPHAS,
+    Point,
+    Sweep,
+    move_to,
+    point_to_take,
+    sweep,
+)
 from embedcache.finetuning.judging import row_losses
 from embedcache.finetuning.training import Trained, train
 from embedcache.heads.json_records import dump_record, load_record
@@ -128,6 +137,23 @@ def test_the_least_loss_is_taken_and_a_tie_goes_to_the_smaller_share() -> None:
     losses[10, :40] -= 0.1
     losses[10, 40:] += 0.09
     assert swept(losses)[0].alpha == 1.0
+
+
+@pytest.mark.parametrize(
+    ("excess", "accuracy", "taken"),
+    [(0.01, 0.9, 7), (0.01, 0.8, 0), (0.03, 0.9, 0), (0.0, 0.8, 0)],
+    ids=["right more often", "no more often", "too far from the least", "equal in both"],
+)
+def test_a_tie_with_the_frozen_model_is_for_the_gate_where_more_rows_are_right(
+    excess: float, accuracy: float, taken: int
+) -> None:
+    """Within a standard error of 0.02 accuracy, which the gate compares, breaks the tie."""
+    points = [Point(alpha, 0.3 + 0.1 * alpha, 0.85, 0.1 * alpha, 0.02) for alpha in ALPHAS]
+    points[0] = Point(0.0, 0.3, 0.8, 0.0, 0.0)
+    for number in range(1, 11):
+        points[number] = replace(points[number], log_loss=0.5, excess=0.2)
+    points[7] = replace(points[7], log_loss=0.3 + excess, excess=excess, accuracy=accuracy)
+    assert point_to_take(points) == taken
 
 
 def test_rows_that_err_together_count_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from embedcache.evaluation.intervals import wilson
+from embedcache.finetuning.interpolation import Sweep
 from embedcache.finetuning.record import FinetuneRecord
 from embedcache.reports.page.parts import percent, section, table
 from embedcache.reports.page.series import Series, series_chart
@@ -70,7 +71,16 @@ def way(record: FinetuneRecord) -> str:
     return section(
         "How far to go",
         f'<div class="pair"><div>{chart}</div><div>{table(head, rows, ">>>>>")}</div></div>',
-        f"<p>{swept.alpha:.1f} of the way is taken, that of the least log-loss, each point at "
+        f"<p>{swept.alpha:.1f} of the way is taken, {_why(swept)}, each point at "
         f"the temperature that suits it ({swept.temperature:.2f} there). The barrier on the way, "
         f"the most that the loss rises above the straight line, is {swept.barrier:.3f}.</p>",
+    )
+
+
+def _why(swept: Sweep) -> str:
+    if not any(point.excess for point in swept.points if point.alpha == swept.alpha):
+        return "that of the least log-loss"
+    return (
+        "that of the least log-loss but for the frozen weights, within a standard error of which "
+        "it has more rows right"
     )

@@ -95,6 +95,16 @@ def test_what_stays_frozen_says_why(sweep: Sweep, gate: Gate | None, words: str)
     assert "How far to go" in seen.text
 
 
+def test_weights_that_go_to_the_gate_for_their_accuracy_say_so() -> None:
+    """The tuned ones of a tie; else the least log-loss is named as the reason."""
+    tuned = replace(SWEEP.points[1], log_loss=0.51, excess=0.01, standard_error=0.05)
+    tie = replace(SWEEP, points=(replace(SWEEP.points[0], excess=0.0), tuned), alpha=1.0)
+    assert "it has more rows right" in shown(replace(RECORD, sweep=tie)).text
+    least = shown(replace(RECORD, sweep=SWEEP)).text
+    assert "it has more rows right" not in least
+    assert "that of the least log-loss, each point" in least
+
+
 def test_only_some_of_many_pictures_are_shown() -> None:
     """And it says so."""
     rows = gate_rows(fixed=100, broken=0)
