@@ -152,12 +152,13 @@ def _solve(
     small = features.table.dtype == np.float64 and size <= _SMALL
     dtype = torch.float64 if small else torch.float32
     common = Scaler.of(features) if scaler is None else scaler
-    rows = Rows(features, common, workers, dtype)
+    targets = make_targets(workers.device, dtype)
+    rows = Rows(features, common, workers, dtype, targets.k)
     if scaler is None:
         # The penalty is on the caller's weights; their mean is left to the intercept.
         mean = common.mean if intercept else np.zeros(rows.d)
         scaler = Scaler(mean, np.ones(rows.d))
-    objective = _objective(rows, make_targets, sample_weight, c, scaler, intercept=intercept)
+    objective = _objective(rows, targets, sample_weight, c, scaler, intercept=intercept)
     begin = objective.start() if start is None else _warm(objective, start, scaler)
     return solved(objective, begin, Leading.of(objective), scaler, tolerance, max_passes)
 
@@ -197,14 +198,13 @@ def solved(
 
 def _objective(
     rows: Rows,
-    make_targets: MakeTargets,
+    targets: Targets,
     sample_weight: NDArray[np.float64],
     c: float,
     scaler: Scaler,
     *,
     intercept: bool,
 ) -> Objective:
-    targets = make_targets(rows.device, rows.dtype)
     weights = torch.from_numpy(np.atleast_2d(sample_weight)).to(rows.device, rows.dtype)
     shift, stretch = scaler_sides(rows, [scaler] * len(weights))
     labels = torch.arange(targets.labels, device=rows.device)

@@ -27,6 +27,7 @@ from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
 from embedcache.heads.solver.span import into_span
+from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
 __all__ = ["FoldedFits", "OutOfFold"]
@@ -140,17 +141,19 @@ def _groups(
     scalers = Scaler.without_each(features, folds, numbers)
     if n - int(sizes.min()) >= d:
         common = Scaler.of(features)
-        rows = Rows(features, common, workers)
-        return [_Group(rows, make_targets, folds, numbers, weight, scalers, common)]
+        targets = make_targets(workers.device, torch.float32)
+        rows = Rows(features, common, workers, logits=targets.k)
+        return [_Group(rows, targets, folds, numbers, weight, scalers, common)]
     groups, raw = [], features.array()
     for fold, scaler in zip(numbers, scalers, strict=True):
         standardised = scaler.apply(raw, np.float64)
         _, basis = into_span(standardised[folds != fold])
         spanned = Features.of((standardised @ basis).astype(np.float32))
         common = Scaler.of(spanned)
-        rows = Rows(spanned, common, workers)
+        targets = make_targets(workers.device, torch.float32)
+        rows = Rows(spanned, common, workers, logits=targets.k)
         own = [Scaler(np.zeros(rows.d), np.ones(rows.d))]
-        groups.append(_Group(rows, make_targets, folds, np.array([fold]), weight, own, common))
+        groups.append(_Group(rows, targets, folds, np.array([fold]), weight, own, common))
     return groups
 
 
@@ -160,7 +163,7 @@ class _Group:
     def __init__(
         self,
         rows: Rows,
-        make_targets: MakeTargets,
+        targets: Targets,
         folds: NDArray[np.integer],
         numbers: NDArray[np.integer],
         weight: NDArray[np.float64],
@@ -168,7 +171,7 @@ class _Group:
         common: Scaler,
     ) -> None:
         self._rows, device, self._common = rows, rows.device, common
-        self._targets = make_targets(device, rows.dtype)
+        self._targets = targets
         self.width = self._targets.labels * self._targets.k
         member = np.isin(folds, numbers)
         self._fold = np.where(member, np.searchsorted(numbers, folds), -1)

@@ -28,6 +28,10 @@ _FAR = 8.0
 """Scales that a mean may lie from 0 for features to be used as they are: float32 products then
 lose three bits at most to the means."""
 
+_MANY = 500
+"""Logits of a row from which on no copy is kept on a CPU: scaling a block again at each pass then
+takes a twentieth of the time of its products, and where there are many classes, memory is short."""
+
 _SMALL = 2**20
 """Items up to which features are small: a float32 copy is kept beside that in bfloat16."""
 
@@ -40,13 +44,15 @@ class Rows:
     Nearly all passes are of bfloat16 where the processor is fast at it. Then only that copy
     is kept, half the size of float32 features; the few float32 blocks are made when asked for.
     Where it is not, float32 features in memory whose means are near 0 are handed out as they
-    are, without a copy: all scaling is left to the weights.
+    are, without a copy: all scaling is left to the weights. Nor is there a copy where rows have
+    many logits.
 
     Args:
         features: N rows, possibly on disk.
         scaler: Mean and scale.
         workers: Who computes the products, on which device.
         dtype: float32, or float64 where the data are small.
+        logits: Of a row, in each problem.
 
     Attributes:
         mean: (D,) float64, of what is handed out; 0 for features as they are.
@@ -61,6 +67,7 @@ class Rows:
         scaler: Scaler,
         workers: Workers,
         dtype: torch.dtype = torch.float32,
+        logits: int = 1,
     ) -> None:
         self.n, self.d = len(features), features.dim
         self.workers, self.device, self.dtype = workers, workers.device, dtype
@@ -78,7 +85,8 @@ class Rows:
         self.mean, self.scale = scaler.mean, scaler.scale
         shift, stretch = (torch.from_numpy(each) for each in (scaler.mean, 1 / scaler.scale))
         self._shift, self._stretch = shift.to(self.device), stretch.to(self.device)
-        if not _fits_in_memory(self.n * self.d):
+        is_cheap = plain and logits >= _MANY and not self.small
+        if is_cheap or not _fits_in_memory(self.n * self.d):
             return  # every pass reads and converts every block
         kept = [torch.bfloat16] if self.half else []
         if not kept or self.small:

@@ -77,6 +77,30 @@ def test_other_features_are_copied() -> None:
         assert float(block.std()) == pytest.approx(1, abs=0.05)
 
 
+def test_no_copy_is_kept_beside_products_of_many_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks are scaled when they are asked for, to the same bits."""
+    found = Features.of(features().astype(np.float16))
+    monkeypatch.setattr(rows_module, "_SMALL", 0)
+    kept, scaled = rows_of(found), fits(found.array())
+    assert shares_memory(kept)
+    monkeypatch.setattr(rows_module, "_MANY", 3)
+    many = Rows(found, Scaler.of(found), Workers(torch.device("cpu")), logits=3)
+    assert not shares_memory(many)
+    assert torch.equal(many.block(slice(7, 600, 5)), kept.block(slice(7, 600, 5)))
+    monkeypatch.setattr(rows_module, "_FAR", -1.0)
+    anew = fits(found.array())
+    monkeypatch.setattr(rows_module, "_MANY", 4)
+    for each, other in zip(fits(found.array()), anew, strict=True):
+        assert np.array_equal(each.weights, other.weights)
+    assert scaled[0].objective == pytest.approx(anew[0].objective, rel=2e-6)
+
+
+def shares_memory(rows: Rows) -> bool:
+    """Whether a block is the same memory each time."""
+    first, again = (rows.block(slice(0, 10)).numpy() for _ in range(2))
+    return np.shares_memory(first, again)
+
+
 @pytest.mark.parametrize("mean", [0.0, 15.0])
 def test_both_find_the_same_optimum(mean: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Means of up to eight scales cost no digit that anybody sees."""
