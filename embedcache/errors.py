@@ -20,7 +20,7 @@ EmbedcacheError
 │   └── IdentityMismatchError       features of one backbone offered to the head of another
 ├── StorageError                 5  disk full, no permission, a file that cannot be written
 ├── LockedError                  6  another process is writing the same cache
-├── OutOfMemoryError             1  the device cannot hold a batch of one
+├── OutOfMemoryError             1  the device cannot hold a batch of one, or the features
 └── DivergedError                1  a training whose loss is no number any more
 
 One message form serves all: what happened, where, got and expected, next step.

@@ -146,6 +146,14 @@ _PARAMETERS = ("c", "alpha", "k", "epochs")
     type=click.Path(path_type=Path, dir_okay=False),
     help="Of zero-shot: local file of the whole model.  [default: what extract took]",
 )
+@click.option(
+    "--device",
+    default="cpu",
+    show_default=True,
+    metavar="NAME",
+    help="Where logreg is fitted: cpu, cuda, cuda:1, auto. A GPU pays where a CPU takes minutes, "
+    "as with a hundred classes.",
+)
 @cache_dir_option
 @runs_dir_option
 @common_options

@@ -52,10 +52,12 @@ class Features:
     Attributes:
         table: (M, D) float16, float32 or float64, possibly mapped from disk.
         rows: (N,) int64 into `table`.
+        device: Where a solver that can compute elsewhere should: `cpu`, `cuda`, `cuda:1`.
     """
 
     table: Table
     rows: NDArray[np.int64]
+    device: str = "cpu"
 
     @classmethod
     def of(cls, table: Table) -> Features:
@@ -77,7 +79,7 @@ class Features:
 
     def take(self, which: NDArray[np.integer]) -> Features:
         """Some of these rows, by position."""
-        return Features(self.table, self.rows[which])
+        return Features(self.table, self.rows[which], self.device)
 
     def array(self) -> NDArray[np.floating]:
         """All rows in memory, (N, D), float32 where the table is float16."""

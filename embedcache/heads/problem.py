@@ -40,6 +40,7 @@ class Problem:
             towards instead of zero; None for zero.
         seen: (N,) bool, images that trained a backbone or chose among its weights; None for
             none of them.
+        device: Where a model that can compute elsewhere should: `cpu`, `cuda`, `cuda:1`.
     """
 
     features: Table
@@ -54,6 +55,7 @@ class Problem:
     dataset: str
     prior: NDArray[np.float64] | None = None
     seen: NDArray[np.bool_] | None = None
+    device: str = "cpu"
 
     def __len__(self) -> int:
         return len(self.labels)

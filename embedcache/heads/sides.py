@@ -73,7 +73,7 @@ class Sides:
 
     def features(self, chosen: NDArray[np.int64]) -> Features:
         """The features of some of the M rows, not read yet."""
-        return Features(self.problem.features, self.cleaned.rows[chosen])
+        return Features(self.problem.features, self.cleaned.rows[chosen], self.problem.device)
 
 
 def cleaned_rows(problem: Problem, *, on_conflict: str) -> Cleaned:

@@ -20,7 +20,12 @@ from embedcache.runs.folder import CONFIG, LABEL_DOUBTS, PAGE, find_run, publish
 from embedcache.storage.publish import write_atomic
 from embedcache.store.cache import FeatureCache
 from embedcache.store.catalog import cache_root, choose_cache, slug
-from embedcache.workflows.fit_options import check_label_columns, check_multilabel, check_zero_shot
+from embedcache.workflows.fit_options import (
+    check_label_columns,
+    check_multilabel,
+    check_zero_shot,
+    fitting_device,
+)
 from embedcache.workflows.fitted_run import Run, config_bytes, fitted_before
 from embedcache.workflows.near import on_one_side, report_near_duplicates
 from embedcache.workflows.openings import count_opening
@@ -55,6 +60,7 @@ def fit_head(
     init: str | None = None,
     prompts: Sequence[str] | None = None,
     weights: Path | None = None,
+    device: str = "cpu",
     reuse: bool = False,
     cache_dir: Path | None = None,
     runs_dir: Path | None = None,
@@ -90,6 +96,8 @@ def fit_head(
         init: `zero-shot`: let logreg shrink towards those weights instead of zero.
         prompts: Of zero-shot: templates with `{}` for the name; by default `PROMPTS`.
         weights: Of zero-shot: a local file of the whole model, text tower included.
+        device: Where logreg is fitted: `cpu`, `cuda`, `cuda:1`, `auto`. The same seed gives
+            the same head on the same device.
         reuse: Give the newest run on the same content, with the same options, by the same
             version, instead of fitting again; not where an option names a file.
         cache_dir: The cache root, where no cache is given.
@@ -98,14 +106,17 @@ def fit_head(
         notify: Told what a person should know before anything is fitted.
 
     Raises:
-        UsageError: The caches have no images in common, or their columns twice.
+        UsageError: The caches have no images in common, or their columns twice; or the
+            device is not there.
         UnfittableError: No head can be fitted to this data.
+        OutOfMemoryError: The device cannot hold the features.
         CacheInvalidError: The cache is damaged.
         StorageError: The run cannot be written.
     """
     only_zero_shot = {"classes": classes, "prompt": prompts, "weights": weights}
     check_zero_shot(model, init, values, shots, abstain_precision, class_weight, only_zero_shot)
     check_label_columns(labels, label_column, label_separator)
+    device = fitting_device(model, device)
     caches = _opened(cache or choose_cache(cache_root(cache_dir), "fit-head"))
     options = {
         "model": model,
@@ -125,10 +136,12 @@ def fit_head(
         "init": init,
         "prompt": prompts and list(prompts),
         "weights": None if weights is None else os.path.abspath(weights),
+        "device": device,
     }
     if reuse and (done := fitted_before(caches, options, runs_root(runs_dir))):
         return done
     problem, notes = side_by_side(caches)
+    problem = replace(problem, device=device)
     root = caches[0].meta.root
     if labels is not None:
         columns = SourceOptions(label_column=label_column, label_separator=label_separator)

@@ -9,7 +9,7 @@ from embedcache.errors import UsageError
 from embedcache.heads.class_weights import NONE, ClassWeight
 from embedcache.heads.names import AUTO, MULTILABEL_MODELS, ZERO_SHOT
 
-__all__ = ["check_label_columns", "check_multilabel", "check_zero_shot"]
+__all__ = ["check_label_columns", "check_multilabel", "check_zero_shot", "fitting_device"]
 
 
 def check_zero_shot(
@@ -59,6 +59,40 @@ def check_zero_shot(
         raise UsageError(
             f"--{name} is for zero-shot", got=f"--model {model}", expected="--model zero-shot"
         )
+
+
+def fitting_device(model: str, device: str) -> str:
+    """Where a model is fitted; one that computes on the CPU only has no other device.
+
+    Args:
+        model: Its name.
+        device: What was asked for; `auto` for a GPU where there is one.
+
+    Raises:
+        UsageError: With what there is.
+    """
+    if device == "cpu":
+        return device
+    if model not in ("logreg", AUTO):
+        raise UsageError(
+            f"{model} is fitted on the CPU",
+            got=f"--device {device}",
+            expected="--model logreg, or auto, which fits logreg there",
+        )
+    from embedcache.backbones.load import find_device
+
+    found = find_device(device)
+    if found.type in ("cpu", "cuda"):
+        return str(found)
+    if device == "auto":
+        return "cpu"
+    # It lacks the float64 that the solver counts in.
+    raise UsageError(
+        "heads are not fitted on this device",
+        got=f"--device {device}",
+        expected="cpu, cuda, cuda:1",
+        hint="leave --device out: the CPU fits most heads in seconds",
+    )
 
 
 def check_multilabel(

@@ -23,6 +23,10 @@ from embedcache.finetuning.curve import Progress
 from embedcache.finetuning.freezing import Freezing
 from embedcache.finetuning.sampling import rows_of_step
 from embedcache.finetuning.training import Trained, train
+from embedcache.heads.features import Features
+from embedcache.heads.model import Training
+from embedcache.heads.models.logreg import Logreg
+from embedcache.heads.selection import select
 from embedcache.heads.solver.estimator import SoftmaxRegression
 from embedcache.inputs.golden import texture
 
@@ -159,3 +163,21 @@ def test_the_solver_finds_the_optimum_of_a_cpu(classes: int) -> None:
     expected = SoftmaxRegression(C=0.01).fit(features, labels)
     assert found.objective_ == pytest.approx(expected.objective_, rel=1e-6)
     assert (found.predict(features) == expected.predict(features)).mean() >= 0.999
+
+
+def test_a_head_is_chosen_and_fitted_as_on_a_cpu() -> None:
+    """`fit-head --device cuda`: the same choice, the same answers, and the same bits again."""
+    labels = np.arange(3000) % 30
+    noise = np.random.default_rng(0).normal(size=(3000, 64))
+    table = (noise + 1.5 * np.eye(64)[labels]).astype(np.float16)
+    training = [
+        Training(Features(table, np.arange(3000), device), labels, 0)
+        for device in ("cpu", "cuda", "cuda")
+    ]
+    folds, alone = np.arange(3000) % 5, np.full(3000, -1, np.int32)
+    chosen = [select(Logreg(), each, alone, folds) for each in training]
+    heads = [one.fit(Logreg(), each) for one, each in zip(chosen, training, strict=True)]
+    assert len({one.record.setting["C"] for one in chosen}) == 1
+    answers = [head.form.logits(table.astype(np.float64)) for head in heads]
+    assert (answers[0].argmax(1) == answers[1].argmax(1)).mean() >= 0.999
+    assert np.array_equal(answers[1], answers[2])

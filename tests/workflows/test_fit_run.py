@@ -9,8 +9,10 @@ from pathlib import Path
 import builders
 import numpy as np
 import pytest
+import torch
 
 from embedcache.errors import UsageError
+from embedcache.heads.solver.parallel import Workers
 from embedcache.records.strings import Strings
 from embedcache.store.cache import FeatureCache
 from embedcache.store.writer import write_cache
@@ -48,6 +50,29 @@ def _cache(folder: Path, split: np.ndarray | None = None) -> FeatureCache:
     path.parent.mkdir(parents=True)
     write_cache(path, tables, meta, [features.astype(np.float16)])
     return FeatureCache(path)
+
+
+def test_logreg_is_fitted_where_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Choice and refit, of one label and of several; the run's configuration says where."""
+    seen = []
+    usual = Workers.__init__
+
+    def noted(workers: Workers, device: torch.device) -> None:
+        seen.append(str(device))
+        usual(workers, device)
+
+    monkeypatch.setattr(Workers, "__init__", noted)
+    monkeypatch.setattr("embedcache.heads.models.logreg._SMALL", 0)
+    cache, runs = _cache(tmp_path), tmp_path / "runs"
+    elsewhere = fit_head(cache, values=(0.1,), device="cpu:0", runs_dir=runs)
+    assert set(seen) == {"cpu:0"}
+    assert json.loads((elsewhere.path / "config.json").read_text())["fit"]["device"] == "cpu:0"
+    seen.clear()
+    usually = fit_head(cache, values=(0.1,), runs_dir=runs)
+    assert set(seen) == {"cpu"}
+    assert np.array_equal(elsewhere.head.form.weights, usually.head.form.weights)
 
 
 def test_the_page_shows_pictures_and_how_to_repeat_it(tmp_path: Path) -> None:

@@ -89,7 +89,8 @@ class JointFolds:
         from embedcache.heads.solver.folds import FoldedFits
 
         self._training, self._one_each = training, training.is_multilabel
-        self._fits = FoldedFits(training.features, _targets(training), folds, training.weights)
+        features, device = training.features, training.features.device
+        self._fits = FoldedFits(features, _targets(training), folds, training.weights, device)
         self._gap = _gap(training.features, RANKING_GAP)
 
     def glance(self, setting: Setting) -> Scored:
@@ -169,6 +170,7 @@ def _large_fit(training: Training, c: float) -> Fit:
         _targets(training),
         np.ones(len(training.labels)) if training.weights is None else training.weights,
         c,
+        device=training.features.device,
         scaler=Scaler.of(training.features),
         tolerance=_gap(training.features, _GAP),
     )

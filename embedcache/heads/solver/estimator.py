@@ -49,7 +49,7 @@ class SoftmaxRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_iter: Passes over the rows before it gives up, with a `ConvergenceWarning`.
         soft_labels: Whether y is (N, K) with the probability of each class in rows that sum
             to 1, instead of labels.
-        device: Where to compute: `"cpu"`, `"cuda"`, `"mps"`.
+        device: Where to compute: `"cpu"`, `"cuda"`, `"cuda:1"`.
 
     Attributes:
         classes_: (K,) class names; numbers from 0 for soft labels; (labels,) if multilabel.

@@ -15,6 +15,8 @@ from typing import Self, TypeVar
 
 import torch
 
+from embedcache.errors import OutOfMemoryError
+
 __all__ = ["Workers", "summed"]
 
 Item = TypeVar("Item")
@@ -26,6 +28,9 @@ class Workers:
 
     Args:
         device: Where the work is done; an accelerator needs no threads.
+
+    Raises:
+        OutOfMemoryError: On leaving, where the device's memory did not suffice.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -52,6 +57,12 @@ class Workers:
         if self._pool is not None:
             self._pool.shutdown()
             torch.set_num_threads(self._before)
+        if isinstance(error, torch.OutOfMemoryError):
+            raise OutOfMemoryError(
+                "the device cannot hold the features and what the solver needs beside them",
+                got=f"out of memory on {self.device}",
+                hint="fit on the CPU: --device cpu",
+            ) from error
 
     def share(self, work: Callable[[list[Item]], Result], items: list[Item]) -> list[Result]:
         """What `work` returns for each share of the items, always in the same order.
