@@ -22,6 +22,7 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -43,12 +44,14 @@ from embedcache.heads.models import logreg
 from embedcache.heads.models.logreg import Logreg
 from embedcache.heads.selection import Selected, select
 from embedcache.heads.solver.fit import Fit, fit_at
+from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
 FOLDS = 5
 GRID = [float(f"{10 ** (i / 2):.3g}") for i in range(-10, 3)]
 MAX_ITERATIONS = 1000
 EXACT = 1e-7  # tolerance of the fit that others are measured by
+CHILDREN = ("memory-child", "mapped-child", "mapped-file")  # what `--parts memory` starts
 
 
 Cell = dict[str, Any]
@@ -296,46 +299,60 @@ def one_pass(data: Data, c: float) -> None:
 
 
 def memory(shape: str) -> None:
-    """Peak of a child process that selects and refits, above what it had before the data."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--parts", "memory-child", "--data", shape],
-        stdout=subprocess.PIPE,
-        check=True,
-        text=True,
-    )
-    print(f"| synthetic {shape} | memory | | | | {done.stdout.strip()} |", flush=True)
+    """Peaks of child processes that fit and choose, above what they had before the data."""
+    for child in ("memory-child", "mapped-child"):
+        done = subprocess.run(
+            [sys.executable, __file__, "--parts", child, "--data", shape],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+        print(f"| synthetic {shape} | memory | | | | {done.stdout.strip()} |", flush=True)
 
 
-def memory_child(shape: str) -> None:
-    """In the child: the peak as a multiple of the float32 features, which are part of it."""
+def memory_child(shape: str, *, mapped: bool) -> None:
+    """In the child: the peak as a multiple of the float32 features.
+
+    In memory these are part of it; mapped from disk in float16, as a cache keeps them, what of
+    them is in memory. Fits that rank C end at a gap of 1e-3: later passes take no more memory.
+    """
     n, d, _ = (int(side) for side in shape.split("x"))
-    warm = synthetic("600x16x4")
-    our_selection(warm, np.arange(600) % FOLDS)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    data = synthetic(shape)
-    fit_at(
-        Features.of(data.features),
-        data.targets(),
-        np.ones(n),
-        0.01,
-        scaler=Scaler.fit(data.features),
-        max_passes=5,
-    )
-    one = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    training = Training(Features.of(data.features), data.labels, 0)
-    select(
-        Logreg(),
-        training,
-        alone(data),
-        np.arange(n) % FOLDS,
-        values=(1e-4, 1e-3),
-    )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    our_selection(synthetic("600x16x4"), np.arange(600) % FOLDS)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "features.npy"
+        if mapped:
+            # Made in another process, so that its memory is not part of the peak.
+            arguments = [sys.executable, __file__, "--parts", "mapped-file", "--data", shape]
+            subprocess.run([*arguments, "--cells", str(path)], check=True)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if mapped:
+            features = Features.of(np.load(path, mmap_mode="r"))
+            labels = np.load(path.with_suffix(".labels.npy"))
+        else:
+            data = synthetic(shape)
+            features, labels = Features.of(data.features), data.labels
+        targets = partial(Targets.from_codes, labels, int(labels.max()) + 1)
+        scaler = Scaler.of(features)
+        fit = fit_at(features, targets, np.ones(n), 0.01, scaler=scaler, max_passes=12)
+        one = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        logreg.RANKING_GAP = 1e-3
+        training = Training(features, labels, 0)
+        alone_ = np.full(n, -1, np.int32)
+        select(Logreg(), training, alone_, np.arange(n) % FOLDS, values=(1e-4, 1e-3))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     matrix = n * d * 4
     print(
-        f"peak memory {(one - before) / matrix:.2f} × the float32 features for one fit, "
+        f"{'float16 on disk' if mapped else 'float32 in memory'}: peak "
+        f"{(one - before) / matrix:.2f} × the float32 features for one fit of {fit.passes} passes, "
         f"{(peak - before) / matrix:.2f} × for the selection"
     )
+
+
+def write_mapped(shape: str, path: Path) -> None:
+    """Features as a cache keeps them, and labels beside them."""
+    data = synthetic(shape)
+    np.save(path, data.features.astype(np.float16))
+    np.save(path.with_suffix(".labels.npy"), data.labels)
 
 
 def main() -> None:
@@ -345,7 +362,7 @@ def main() -> None:
         "--parts",
         nargs="+",
         default=["fit", "selection"],
-        choices=["fit", "selection", "dropped", "agree", "memory", "pass", "memory-child"],
+        choices=["fit", "selection", "dropped", "agree", "memory", "pass", *CHILDREN],
     )
     parser.add_argument("--data", nargs="+", default=[], metavar="NxDxK")
     parser.add_argument("--cache", nargs="+", default=[], metavar="FILE")
@@ -360,8 +377,12 @@ def main() -> None:
         arguments.data = ["2000x128x5", "5000x256x10"]
     warnings.simplefilter("ignore", ConvergenceWarning)
     torch.set_num_threads(arguments.threads)
-    if "memory-child" in arguments.parts:
-        memory_child(arguments.data[0])
+    (part, *_), (shape, *_) = arguments.parts, [*arguments.data, ""]
+    if part == "mapped-file":
+        write_mapped(shape, arguments.cells)
+        return
+    if part in CHILDREN:
+        memory_child(shape, mapped=part == "mapped-child")
         return
     cells = Cells(arguments.cells)
     makers = [partial(cached, path, arguments.rows) for path in arguments.cache]
