@@ -64,7 +64,7 @@ def _verdict(record: FinetuneRecord) -> list[str]:
         return ["Validation rows are for looking at; what the test rows say is not known yet."]
     lines = [
         f"alpha: {record.sweep.alpha:.1f} of the way from frozen (0) to tuned (1), by validation",
-        f"log-loss; the barrier between them is {record.sweep.barrier:.3f}",
+        f"rows; the barrier between them, in log-loss, is {record.sweep.barrier:.3f}",
     ]
     gate = record.gate
     if not record.sweep.alpha:
