@@ -68,6 +68,7 @@ def test_the_configuration_says_how_to_fit_it_again(lab: Lab) -> None:
         "init": None,
         "prompt": None,
         "weights": None,
+        "device": "cpu",
     }
     golden = FeatureCache(result.cache).meta.golden
     assert config["backbones"][0]["golden"]["record"] == golden
