@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from embedcache.errors import UsageError
-from embedcache.workflows import fit_options
 from embedcache.workflows.fit_options import fitting_device
 
 
@@ -32,7 +31,7 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> No
         assert fitting_device("logreg", "auto") == found
     monkeypatch.setattr("embedcache.backbones.load.find_device", lambda _: torch.device("mps"))
     with pytest.raises(UsageError, match=r"not fitted on this device[\s\S]*leave --device out"):
-        fit_options.fitting_device("logreg", "mps")
+        fitting_device("logreg", "mps")
 
 
 def test_a_device_that_is_not_there_is_named() -> None:

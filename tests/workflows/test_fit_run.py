@@ -73,6 +73,15 @@ def test_logreg_is_fitted_where_it_is_told_to(
     usually = fit_head(cache, values=(0.1,), runs_dir=runs)
     assert set(seen) == {"cpu"}
     assert np.array_equal(elsewhere.head.form.weights, usually.head.form.weights)
+    seen.clear()
+    several = tmp_path / "several.csv"
+    marks = ("warm", "cold", "warm|wet", "cold|wet")
+    named = "".join(f"{name},{marks[at % 4]}\n" for at, name in enumerate(cache.tables.ids.texts()))
+    several.write_text(f"id,label\n{named}")
+    fit_head(
+        cache, values=(0.1,), labels=several, label_separator="|", device="cpu:0", runs_dir=runs
+    )
+    assert set(seen) == {"cpu:0"}
 
 
 def test_the_page_shows_pictures_and_how_to_repeat_it(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ lose three bits at most to the means."""
 
 _MANY = 500
 """Logits of a row from which on no copy is kept on a CPU: scaling a block again at each pass then
-takes 2 % of the time of its products, and where there are many classes, memory is short."""
+takes 2.5 % of the time of its products at most, and of many classes memory is short."""
 
 _SMALL = 2**20
 """Items up to which features are small: a float32 copy is kept beside that in bfloat16."""
