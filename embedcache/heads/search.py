@@ -69,12 +69,12 @@ class Search:
         self.stopped_early = self.on_edge = False
 
     def climb(self, number: int, ladder: Ladder, smallest: int) -> None:
-        """Up until hopeless, then down, then the neighbours of the best."""
+        """Up until hopeless, then down, then the neighbours of the best that are not hopeless."""
         top = len(ladder.values) - 1
         at = ladder.first
         while at <= ladder.top or (at <= top and self._best_of(number) == at - ladder.stride):
             if self._possible(ladder, at, smallest):
-                # Only on the way up: from above a fit begins with what it must unlearn.
+                # Not on the way down: from above a fit begins with what it must unlearn.
                 self._try(number, ladder, at, glance=True)
                 if ladder.stops and self._solved_or_worse(number, at):
                     self.stopped_early = True
@@ -88,10 +88,12 @@ class Search:
             return
         best = self._best_of(number)
         self.on_edge |= self.best == (number, best) and best in {0, top}
-        # From above, where the solver stands.
-        for neighbour in (best + 1, best - 1):
-            if 0 <= neighbour <= top:
-                self._try(number, ladder, neighbour)
+        # The lower first: it may show the best so far to be hopeless, and so all that is higher.
+        if best > 0:
+            self._try(number, ladder, best - 1)
+        winner = (number, self._best_of(number))
+        if best < top and not (ladder.stops and self._hopeless((number, best), winner)):
+            self._try(number, ladder, best + 1, glance=True)
 
     def exactly(self, number: int, ladder: Ladder) -> None:
         """Every rung, without extension or early stop."""
@@ -144,10 +146,14 @@ class Search:
         solved = float(self.tried[number, at].losses.mean()) < SOLVED
         return solved or self._hopeless((number, at))
 
-    def _hopeless(self, key: tuple[int, int]) -> bool:
-        mean, error = self.difference(key)
+    def _hopeless(self, key: tuple[int, int], winner: tuple[int, int] | None = None) -> bool:
+        """Whether a setting is worse than the best, or another one, by so many paired errors."""
+        mean, error = self.difference(key, winner)
         return mean > HOPELESS * error > 0
 
-    def difference(self, key: tuple[int, int]) -> tuple[float, float]:
-        """Mean and standard error of the loss of a setting minus that of the best."""
-        return paired_difference(self.tried[key].losses, self.tried[self.best].losses, self._group)
+    def difference(
+        self, key: tuple[int, int], other: tuple[int, int] | None = None
+    ) -> tuple[float, float]:
+        """Mean and standard error of the loss of a setting minus that of the best, or another."""
+        reference = self.tried[other or self.best].losses
+        return paired_difference(self.tried[key].losses, reference, self._group)

@@ -56,10 +56,10 @@ def select(
 ) -> Selected:
     """Choose the setting of a model.
 
-    Each ladder is climbed from its first rung, each fit starting at the last where
+    Each ladder is climbed from its first rung, each fit starting at those nearby where
     the solver can; it goes on up or down while the best is at the end, and the
-    neighbours of the best are added. Of all settings within one paired standard
-    error of the best the simplest is chosen.
+    neighbours of the best that are not hopeless are added. Of all settings within one
+    paired standard error of the best the simplest is chosen.
 
     Args:
         model: What to fit.
