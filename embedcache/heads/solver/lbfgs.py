@@ -1,9 +1,10 @@
 """L-BFGS on many problems at once, each with its own step; one evaluation per iteration.
 
 P is the number of problems, K the logits of each, D the dimension. All problems
-share the pass over the rows that an evaluation costs. A step of length 1 along a
-preconditioned direction is nearly always taken, so that a search along logits
-kept from the last pass would save few passes, and cost twice N · M numbers of memory.
+share the pass over the rows that an evaluation costs. The first step's length is
+searched for on some of the rows. Later a step of length 1 along a preconditioned
+direction is nearly always taken, so that a search along logits kept from the last
+pass would save few passes, and cost twice N · M numbers of memory.
 Nocedal & Wright 2006, *Numerical Optimization*, algorithms 7.4 and 3.1.
 """
 
@@ -89,7 +90,11 @@ class Lbfgs:
     def aim(self, precondition: Precondition) -> None:
         """Find the first direction, and with it the first estimate of the gap."""
         if self._direction is None:
-            self._turn(torch.ones_like(self.value, dtype=torch.bool), precondition)
+            direction = self._turn(torch.ones_like(self.value, dtype=torch.bool), precondition)
+            if not self._pairs:
+                # The curvature at zero says little of that where answers are sure: a step of
+                # length 1 from there was two or three times too long on three data sets, C = 0.01.
+                self._length = self.objective.length(self.parameters, direction, self._slope)
 
     def to(self, dtype: torch.dtype) -> None:
         """Go on in another precision, from the same point."""
@@ -101,25 +106,31 @@ class Lbfgs:
         self.parameters = parameters
         evaluated = self.objective(parameters)
         self.value, self.gradient = evaluated.value, evaluated.gradient
+        # Rounding: no decrease below this share of the value can be seen.
+        self._noise = _HALF if self.objective.half else 10 * torch.finfo(parameters.dtype).eps
+        self.passes += 1
+        self._aim_anew()
+
+    def _aim_anew(self) -> None:
+        """The next direction is found from the gradient as it is now."""
         self.gap = torch.full_like(self.value, torch.inf)
         self._direction = None
         self._slope = torch.zeros_like(self.value)
         self._length = torch.ones_like(self.value)
         self._scale = torch.ones_like(self.value)
-        # Rounding: no decrease below this share of the value can be seen.
-        self._noise = _HALF if self.objective.half else 10 * torch.finfo(parameters.dtype).eps
-        self.passes += 1
 
-    def _turn(self, taken: torch.Tensor, precondition: Precondition) -> None:
+    def _turn(self, taken: torch.Tensor, precondition: Precondition) -> torch.Tensor:
         """A new direction for problems that moved."""
         fresh = -self._inverse_hessian(self.gradient, precondition)
         slope = _dot(fresh, self.gradient)
         self.gap = torch.where(taken, -slope / 2, self.gap)
         if self._direction is None:
-            self._direction, self._slope = fresh, slope
-            return
-        self._direction = torch.where(taken[:, None, None], fresh, self._direction)
-        self._slope = torch.where(taken, slope, self._slope)
+            self._slope = slope
+        else:
+            fresh = torch.where(taken[:, None, None], fresh, self._direction)
+            self._slope = torch.where(taken, slope, self._slope)
+        self._direction = fresh
+        return fresh
 
     def _shorten(self, value: torch.Tensor, taken: torch.Tensor) -> None:
         """Length 1 after a step; else the minimum of the parabola through what is known."""
