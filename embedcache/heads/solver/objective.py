@@ -113,6 +113,7 @@ class Objective:
         p, k, d = weights.shape
         product = torch.bfloat16 if self.half else self.dtype
         columns, bias = weights.view(-1, d).to(product), bias.view(-1, 1)
+        at_zero = not bool(parameters.any())  # as every first fit begins: no product tells more
 
         def share(blocks: list[slice]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             loss = torch.zeros(p, dtype=torch.float64, device=weights.device)
@@ -126,7 +127,9 @@ class Objective:
                 x = self.rows.block(rows, product)
                 logits = space[: p * k * len(x)].view(p * k, -1)
                 residual = narrow[: p * k * len(x)].view(p * k, -1)
-                if self.half:
+                if at_zero:
+                    logits.zero_()
+                elif self.half:
                     torch.add(torch.mm(columns, x.T, out=residual), bias, out=logits)
                 else:
                     torch.addmm(bias, columns, x.T, out=logits)

@@ -1,7 +1,8 @@
-"""The objective along a line."""
+"""The objective along a line, and at zero."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -69,3 +70,17 @@ def test_each_problem_has_a_length_of_its_own() -> None:
     )
     torch.testing.assert_close(lengths[1], lengths[0] / 2, rtol=0.1, atol=0.0)
     assert float(lengths[2]) == 1.0
+
+
+@pytest.mark.parametrize("k", [2, 7])
+def test_at_zero_value_and_gradient_are_those_next_to_it(k: int) -> None:
+    """There no features are multiplied by weights: every answer is as likely as the others."""
+    problem = objective(400, 12, k)
+    sides = replace(
+        problem.sides, shift=problem.sides.shift + 0.5, stretch=problem.sides.stretch * 3
+    )
+    problem = replace(problem, sides=sides)
+    zero = problem.start()
+    at, near = problem(zero), problem(zero + 1e-9)
+    assert float(at.value[0]) == pytest.approx(math.log(k))
+    torch.testing.assert_close(at.gradient, near.gradient)
