@@ -83,7 +83,7 @@ class Logreg(Base):
 
 
 class JointFolds:
-    """Fits of all folds at one C after another, each from the last, on one matrix of features."""
+    """All folds at one C after another, each from those at C nearby, on one matrix of features."""
 
     def __init__(self, training: Training, folds: NDArray[np.int64]) -> None:
         from embedcache.heads.solver.folds import FoldedFits

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from embedcache.heads.features import Features
 from embedcache.heads.solver.leading import Leading
-from embedcache.heads.solver.minimise import Minimiser, minimise
+from embedcache.heads.solver.minimise import Minimiser
 from embedcache.heads.solver.objective import Objective, Sides
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
@@ -183,7 +183,8 @@ def solved(
     """
     fits = []
     for part in torch.split(torch.arange(len(objective)), max(1, COLUMNS // objective.targets.k)):
-        run = minimise(objective.subset(part), begin[part], leading, tolerance, max_passes)
+        run = Minimiser(objective.subset(part), begin[part], leading)
+        run.solve(tolerance, max_passes)
         fits.append(_result(run, run.converged(tolerance), scaler))
     return Fit(
         np.concatenate([fit.weights for fit in fits]),

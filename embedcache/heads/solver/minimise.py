@@ -1,4 +1,7 @@
-"""`minimise`: L-BFGS with a preconditioner, in the precision that each stage needs."""
+"""`Minimiser`: L-BFGS with a preconditioner, in the precision that each stage needs.
+
+P is the number of problems, K the logits of each, D the dimension.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.objective import Objective
 from embedcache.heads.solver.preconditioner import TwoLevel
 
-__all__ = ["Minimiser", "minimise"]
+__all__ = ["Minimiser"]
 
 _HALF, _SINGLE = 1e-5, 1e-7
 """Tolerances that bfloat16 and float32 are asked for: below them rounding may keep a gap from
@@ -25,67 +28,79 @@ _PATIENCE = 10
 """Passes within which an objective must fall by the tolerance, or it stands still."""
 
 
-def minimise(
-    objective: Objective,
-    start: torch.Tensor,
-    leading: Leading,
-    tolerance: float,
-    max_passes: int,
-    *,
-    rough: bool = False,
-) -> Minimiser:
-    """Minimise in bfloat16 products where they are fast, in float32, then in float64 if need be.
+class Minimiser:
+    """A minimisation that can be continued, at the same C or at others.
+
+    Bfloat16 products where they are fast, then float32, then float64 if need be. The
+    preconditioner is renewed now and then.
 
     Args:
         objective: The problems, in float32, or in float64 from beginning to end.
         start: (P, K, D + 1).
         leading: Directions of the rows.
-        tolerance: Largest estimated gap to the optimum, relative to the objective.
-        max_passes: Over the rows, in any precision.
-        rough: Whether bfloat16 may have the last word.
-    """
-    double = objective.dtype == torch.float64
-    half = objective.rows.half
-    run = Minimiser(Lbfgs(replace(objective, half=half), start), leading)
-    if half:
-        run.run(max_passes, max(tolerance, _HALF), until_still=True)
-        if rough and tolerance >= _HALF:
-            return run
-        run.to(torch.float32)
-    if not double:
-        single = max(tolerance, _SINGLE)
-        run.run(max(1, max_passes - run.state.passes), single, until_still=tolerance < _SINGLE)
-        if tolerance < _SINGLE:
-            run.to(torch.float64)
-    run.run(max(1, max_passes - run.state.passes), tolerance)
-    return run
 
-
-class Minimiser:
-    """A minimisation that can be continued.
-
-    The preconditioner is renewed now and then.
-
-    Args:
-        state: Where to start.
-        leading: Directions of the rows.
+    Attributes:
+        state: Where it stands.
     """
 
-    def __init__(self, state: Lbfgs, leading: Leading) -> None:
-        self.state, self._leading = state, leading
-        self._iteration, self._renew = 0, 0
+    def __init__(self, objective: Objective, start: torch.Tensor, leading: Leading) -> None:
+        self._first = replace(objective, half=objective.rows.half)
+        self._leading = leading
+        self.state = Lbfgs(self._first, start)
         self._precondition: TwoLevel | None = None
+        self._iteration, self._renew = 0, 0
 
-    def run(self, passes: int, tolerance: float, *, until_still: bool = False) -> None:
-        """At most so many passes; ends once every gap is ≤ tolerance · value.
+    def at(self, c: float, start: torch.Tensor | None = None) -> None:
+        """Go on at another C, from where it stands or from (P, K, D + 1)."""
+        self._first = replace(self._first, c=torch.full_like(self._first.c, c))
+        state = self.state
+        precision = (state.objective.dtype, state.objective.half)
+        if start is None and precision == (self._first.dtype, self._first.half):
+            state.at(self._first)
+        else:
+            begin = state.parameters if start is None else start
+            self.state = Lbfgs(self._first, begin.to(self._first.dtype))
+            self.state.passes += state.passes
+        self._renew_soon()
+
+    def forget(self) -> None:
+        """Keep where it stands and nothing of the way there."""
+        self.state.forget()
+        self._renew_soon()
+
+    def solve(self, tolerance: float, max_passes: int, *, rough: bool = False) -> None:
+        """Until every estimated gap to the optimum is ≤ tolerance · value.
 
         Args:
-            passes: Over the rows.
             tolerance: Relative to the objective.
-            until_still: End as well where rounding hides any further decrease.
+            max_passes: Over the rows, in any precision.
+            rough: Whether bfloat16 may have the last word.
+        """
+        state = self.state
+        last = state.passes + max_passes
+        if state.objective.half:
+            self._run(last, max(tolerance, _HALF), until_still=True)
+            if (rough and tolerance >= _HALF) or self.state.passes >= last:
+                return
+            self._to(torch.float32)
+        if state.objective.dtype == torch.float32:
+            self._run(last, max(tolerance, _SINGLE), until_still=tolerance < _SINGLE)
+            if tolerance >= _SINGLE or self.state.passes >= last:
+                return
+            self._to(torch.float64)
+        self._run(last, tolerance)
+
+    def converged(self, tolerance: float) -> torch.Tensor:
+        """(P,) whether the estimated gap is ≤ tolerance · value."""
+        return self.state.gap <= tolerance * self.state.value
+
+    def _run(self, last: int, tolerance: float, *, until_still: bool = False) -> None:
+        """Up to so many passes in all.
+
+        With `until_still` it ends as well where rounding hides any further decrease.
         """
         before = torch.full_like(self.state.value, torch.inf)
-        for count in range(passes):
+        for count in range(max(1, last - self.state.passes)):
             if until_still and count % _PATIENCE == 0:
                 value = self.state.value
                 if bool((before - value <= tolerance * value).all()):
@@ -102,11 +117,10 @@ class Minimiser:
             self.state.iterate(self._precondition)
             self._iteration += 1
 
-    def converged(self, tolerance: float) -> torch.Tensor:
-        """(P,) whether the estimated gap is ≤ tolerance · value."""
-        return self.state.gap <= tolerance * self.state.value
-
-    def to(self, dtype: torch.dtype) -> None:
-        """Go on in another precision, from the same point."""
+    def _to(self, dtype: torch.dtype) -> None:
         self.state.to(dtype)
         self._precondition = None
+
+    def _renew_soon(self) -> None:
+        self._precondition = None
+        self._iteration, self._renew = 0, 0
