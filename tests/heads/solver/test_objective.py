@@ -45,7 +45,7 @@ def test_a_length_by_some_rows_is_nearly_that_by_all(
     """Also next to the minimum, where the rows that are looked at have another one."""
     problem = objective(4000, 12, 3)
     minimum = problem.start()
-    for _ in range(2000):
+    for _ in range(500):
         minimum = minimum - problem(minimum).gradient
     start = minimum + away * some_parameters(problem)
     direction = minimum - start
