@@ -25,7 +25,8 @@ from embedcache.heads.standardise import Scaler
 
 __all__ = ["Fitted", "Group"]
 
-_SOLVED = 3  # C whose fits are kept, for others to start between
+_SOLVED, _SOLVED_IN_PARTS = 3, 2
+"""C whose fits are kept for others to start between; fewer where they take much memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,8 @@ class Group:
         if converged:
             self._solved.pop(c, None)
             self._solved[c] = [each.to(torch.bfloat16) for each in self._parameters]
-            for oldest in list(self._solved)[:-_SOLVED]:
+            most = _SOLVED if len(self._runs) == 1 else _SOLVED_IN_PARTS
+            for oldest in list(self._solved)[:-most]:
                 del self._solved[oldest]
         return converged, self._passes - before
 
@@ -143,12 +145,11 @@ class Group:
         rows, scaler = self._rows, self._common
         weights = torch.from_numpy(weight[None]).to(rows.device, rows.dtype)
         objective = self._objective(Sides(weights, *scaler_sides(rows, [scaler])), c)
-        begin = objective.start()
-        if self._runs:
-            near, starts = self._near(c), self._parameters
-            if near:
-                starts = [self._between(c, near, number) for number in range(len(starts))]
-            begin = torch.cat(starts).view(-1, *begin.shape).mean(0)
+        begin, near, problem = objective.start(), self._near(c), 0
+        for number, run in enumerate(self._runs):
+            for fold in self._between(c, near, number) if near else run.state.parameters:
+                begin[problem % len(begin)] += fold.to(rows.dtype) / len(self._sides.weights)
+                problem += 1
         for run in self._runs:
             run.forget()
         leading = self._directions(objective)
