@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import textwrap
 
-from embedcache.heads.choice_records import Leaderboard, SelectionRecord
+from embedcache.heads.choice_records import Leaderboard, SelectionRecord, SettingScore
 from embedcache.heads.ladder import described
 from embedcache.heads.report import FitReport
 from embedcache.heads.run_report import RunReport
+from embedcache.heads.search import HOPELESS
 from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.columns import columns
 
@@ -114,7 +115,7 @@ def curve_lines(selection: SelectionRecord, right: str = "accuracy") -> list[str
             f"± {score.difference_error:.4f}",
             f"{100 * score.accuracy:.1f} %",
             "← chosen" if score.setting == selection.setting else "",
-            "" if score.converged else "not converged",
+            _ending(score),
         ]
         for score in scores
     ]
@@ -124,6 +125,14 @@ def curve_lines(selection: SelectionRecord, right: str = "accuracy") -> list[str
             "weaker regularisation was left out: worse beyond doubt, or nothing left to gain"
         )
     return lines
+
+
+def _ending(score: SettingScore) -> str:
+    """How its fits ended, if not at their optimum."""
+    if score.converged:
+        return ""
+    hopeless = score.difference > HOPELESS * score.difference_error > 0
+    return "given up" if hopeless else "not converged"
 
 
 def _wrapped(text: str, width: int) -> list[str]:

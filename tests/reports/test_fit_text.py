@@ -11,6 +11,7 @@ from embedcache.evaluation.intervals import Interval
 from embedcache.heads.fit import fit
 from embedcache.heads.report import FitReport
 from embedcache.reports.fit_text import fit_text, headline
+from embedcache.reports.selection_text import curve_lines
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +115,23 @@ def test_missing_intervals_are_dashes(hold_out: FitReport) -> None:
     text = fit_text(dataclasses.replace(hold_out, evaluation=evaluation))
     assert "[–] (95 %, 80 test rows)" in text
     assert "note: why" in text
+
+
+def test_what_was_given_up_is_told_from_what_did_not_converge(hold_out: FitReport) -> None:
+    """A setting that is worse beyond doubt was not worth more passes; one that ties needed them."""
+    tie, hopeless = (
+        dataclasses.replace(
+            hold_out.selection.scores[0],
+            converged=False,
+            difference=difference,
+            difference_error=0.01,
+        )
+        for difference in (0.015, 0.03)
+    )
+    selection = dataclasses.replace(hold_out.selection, scores=(tie, hopeless))
+    first, second = (line for line in curve_lines(selection) if "± 0.0100" in line)
+    assert first.endswith("not converged")
+    assert second.endswith("given up")
 
 
 def test_notes_and_flags_are_told(hold_out: FitReport) -> None:
