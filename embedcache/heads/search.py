@@ -17,7 +17,7 @@ from embedcache.heads.ladder import Ladder, described
 from embedcache.heads.model import Fold, Glancing, Model
 from embedcache.heads.tried import Judge, Tried
 
-__all__ = ["HOPELESS", "SOLVED", "Progress", "Search"]
+__all__ = ["SOLVED", "Progress", "Search", "is_hopeless"]
 
 Progress = Callable[[str], None]
 """Told in words what is being computed."""
@@ -28,12 +28,17 @@ Progress = Callable[[str], None]
 # the best C: a quarter of the iterations of 1e-6, at a held-out log-loss within 3e-4 of the limit.
 _TOLERANCE = 6e-4
 
-HOPELESS = 2.0
+_HOPELESS = 2.0
 """Higher rungs are left out once one is worse than the best by this many paired errors."""
 
 SOLVED = 1e-3
 """Higher rungs are left out once the loss is below this: separable data would ask for
 weights without end."""
+
+
+def is_hopeless(difference: float, error: float) -> bool:
+    """Whether a loss is worse than the best beyond doubt, by their paired difference."""
+    return difference > _HOPELESS * error > 0
 
 
 class Search:
@@ -148,8 +153,7 @@ class Search:
 
     def _hopeless(self, key: tuple[int, int], winner: tuple[int, int] | None = None) -> bool:
         """Whether a setting is worse than the best, or another one, by so many paired errors."""
-        mean, error = self.difference(key, winner)
-        return mean > HOPELESS * error > 0
+        return is_hopeless(*self.difference(key, winner))
 
     def difference(
         self, key: tuple[int, int], other: tuple[int, int] | None = None

@@ -8,7 +8,7 @@ from embedcache.heads.choice_records import Leaderboard, SelectionRecord, Settin
 from embedcache.heads.ladder import described
 from embedcache.heads.report import FitReport
 from embedcache.heads.run_report import RunReport
-from embedcache.heads.search import HOPELESS
+from embedcache.heads.search import is_hopeless
 from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.columns import columns
 
@@ -131,7 +131,7 @@ def _ending(score: SettingScore) -> str:
     """How its fits ended, if not at their optimum."""
     if score.converged:
         return ""
-    hopeless = score.difference > HOPELESS * score.difference_error > 0
+    hopeless = is_hopeless(score.difference, score.difference_error)
     return "given up" if hopeless else "not converged"
 
 

@@ -30,7 +30,7 @@ class Planned:
         self.glanced.append(setting["C"])
         return self._answers(setting, converged=False)
 
-    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # as planned
+    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # what is planned needs none
         """Converged."""
         self.scored.append(setting["C"])
         return self._answers(setting, converged=True)

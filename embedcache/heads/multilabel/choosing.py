@@ -22,7 +22,7 @@ from embedcache.heads.model import Fold, Model, Training
 from embedcache.heads.models.index import MODELS
 from embedcache.heads.multilabel.constant import constant_logits, varying
 from embedcache.heads.names import MULTILABEL_MODELS
-from embedcache.heads.search import HOPELESS, SOLVED, Progress
+from embedcache.heads.search import SOLVED, Progress, is_hopeless
 from embedcache.heads.selection import Selected, given_ladder
 from embedcache.heads.temperature import fit_temperature
 
@@ -208,7 +208,7 @@ class _Search:
 
     def _is_solved_or_hopeless(self, at: int) -> bool:
         mean, error = self._difference(at)
-        return float(self.tried[at].losses.mean()) < SOLVED or mean > HOPELESS * error > 0
+        return float(self.tried[at].losses.mean()) < SOLVED or is_hopeless(mean, error)
 
     def score(self, at: int) -> tuple[_Scores, _Tried]:
         """Score all labels at a rung, and keep what the choice needs."""
