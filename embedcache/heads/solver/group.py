@@ -8,7 +8,7 @@ of problems.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ _SOLVED, _SOLVED_IN_PARTS = 3, 2
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """Weights (F, L · K, D) and bias (F, L · K) of F folds for the common rows."""
+    """Weights (F, L · K, D) and bias (F, L · K), −∞ of unseen classes, for the common rows."""
 
     rows: Rows
     fold: NDArray[np.int64]
@@ -68,7 +68,8 @@ class Group:
         member = np.isin(folds, numbers)
         self._fold = np.where(member, np.searchsorted(numbers, folds), -1)
         weights = torch.from_numpy(np.where(folds != numbers[:, None], weight, 0.0))
-        self._sides = Sides(weights.to(device, rows.dtype), *scaler_sides(rows, scalers))
+        sides = Sides(weights.to(device, rows.dtype), *scaler_sides(rows, scalers))
+        self._sides = replace(sides, unseen=_unseen(targets, sides.weights))
         self._leading: Leading | None = None
         self._runs: list[Minimiser] = []  # one for each part of the problems
         self._c, self._solved = 0.0, dict[float, list[torch.Tensor]]()
@@ -161,7 +162,10 @@ class Group:
         folds = torch.cat(self._parameters).view(-1, self.width, self._rows.d + 1)
         weights = folds[..., :-1].mul_(self._sides.stretch.to(dtype)[:, None])
         shift = self._sides.shift.to(dtype)[:, :, None]
-        return Fitted(self._rows, self._fold, weights, folds[..., -1] - (weights @ shift)[..., 0])
+        bias = folds[..., -1] - (weights @ shift)[..., 0]
+        if self._sides.unseen is not None:
+            bias.masked_fill_(self._sides.unseen, -torch.inf)
+        return Fitted(self._rows, self._fold, weights, bias)
 
     def _directions(self, objective: Objective) -> Leading:
         if self._leading is None:
@@ -182,3 +186,12 @@ class Group:
             intercept=True,
             dtype=self._rows.dtype,
         )
+
+
+def _unseen(targets: Targets, weights: torch.Tensor) -> torch.Tensor | None:
+    """(F, K) bool, which classes no row has that a fold, (F, N), counts; `None` for none."""
+    if targets.codes is None:
+        return None
+    counts = weights.new_zeros(len(weights), targets.k).index_add_(1, targets.codes[0], weights)
+    unseen = counts == 0
+    return unseen if bool(unseen.any()) else None

@@ -22,6 +22,9 @@ __all__ = ["Objective", "Sides", "Value"]
 _SEARCHED, _ITEMS = 1024, 2**20
 """Rows that a length is searched for on, and logits of theirs: up to twice as many."""
 
+_NEVER = -1e30
+"""Added to the logit of a class that is unseen: no power of it is above 0, and times 0 it is 0."""
+
 _FARTHEST, _HALVINGS = 3.0, 6
 """A length is 2 to a power between −3 and 3; halving that range so often finds it to 4 %."""
 
@@ -37,11 +40,15 @@ class Sides:
         weights: (F, N) weight of each row, 0 outside the fold's training part.
         shift: (F, D).
         stretch: (F, D).
+        unseen: (F, K) bool, classes of a softmax that no row of the training part has: their
+            intercepts have no optimum, so their logits are never in the sum. `None` where every
+            part has every class.
     """
 
     weights: torch.Tensor
     shift: torch.Tensor
     stretch: torch.Tensor
+    unseen: torch.Tensor | None = None
 
     @cached_property
     def sums(self) -> torch.Tensor:
@@ -112,7 +119,7 @@ class Objective:
         weights, bias = self._fold_in(parameters)
         p, k, d = weights.shape
         product = torch.bfloat16 if self.half else self.dtype
-        columns, bias = weights.view(-1, d).to(product), bias.view(-1, 1)
+        columns, bias = weights.view(-1, d).to(product), (bias + self._barred).view(-1, 1)
         at_zero = not bool(parameters.any())  # as every first fit begins: no product tells more
 
         def share(blocks: list[slice]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -128,7 +135,7 @@ class Objective:
                 logits = space[: p * k * len(x)].view(p * k, -1)
                 residual = narrow[: p * k * len(x)].view(p * k, -1)
                 if at_zero:
-                    logits.zero_()
+                    logits.copy_(bias.expand_as(logits))
                 elif self.half:
                     torch.add(torch.mm(columns, x.T, out=residual), bias, out=logits)
                 else:
@@ -150,6 +157,7 @@ class Objective:
         """(P, K, n) of some rows; of "yes" for sigmoids."""
         product = torch.bfloat16 if self.half else self.dtype
         logits = self._logits(parameters, self.rows.block(rows, product))
+        logits += self._barred[..., None]
         return logits.softmax(1) if self.targets.is_softmax else logits.sigmoid()
 
     def length(
@@ -165,6 +173,7 @@ class Objective:
         for rows in self.rows.sample(min(_SEARCHED, max(1, _ITEMS // (p * k)))):
             x = self.rows.block(rows, self.dtype)
             start, along = (self._logits(each, x) for each in (parameters, direction))
+            start += self._barred[..., None]
             weight = self.sides.weights[:, rows][self.fold].to(self.dtype)
             sampled.append((rows, weight, start, along))
             counted += weight.sum(1, dtype=torch.float64)
@@ -192,6 +201,13 @@ class Objective:
         p, k, d = weights.shape
         product = weights.view(-1, d).to(x.dtype) @ x.T
         return product.view(p, k, -1) + bias[..., None]
+
+    @property
+    def _barred(self) -> torch.Tensor:
+        """(P, K), or (P, 1) of zeros: what is added to logits of unseen classes."""
+        if self.sides.unseen is None:
+            return torch.zeros(len(self), 1, dtype=self.dtype, device=self.rows.device)
+        return self.sides.unseen[self.fold].to(self.dtype) * _NEVER
 
     def _fold_in(self, parameters: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights (P, K, D) and bias (P, K) that apply to the common rows."""
