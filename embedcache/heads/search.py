@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from embedcache.errors import UsageError
 from embedcache.evaluation.units import paired_difference
-from embedcache.heads.ladder import Ladder, described
-from embedcache.heads.model import Fold, Glancing, Model
-from embedcache.heads.tried import Judge, Tried
+from embedcache.heads.ladder import Ladder, Setting, described
+from embedcache.heads.model import Fold, Glancing, Model, Scored
+from embedcache.heads.tried import Tried
 
-__all__ = ["SOLVED", "Progress", "Search", "is_hopeless"]
+__all__ = ["Progress", "Search", "is_hopeless"]
 
 Progress = Callable[[str], None]
 """Told in words what is being computed."""
@@ -31,7 +31,7 @@ _TOLERANCE = 6e-4
 _HOPELESS = 2.0
 """Higher rungs are left out once one is worse than the best by this many paired errors."""
 
-SOLVED = 1e-3
+_SOLVED = 1e-3
 """Higher rungs are left out once the loss is below this: separable data would ask for
 weights without end."""
 
@@ -47,12 +47,13 @@ class Search:
     Args:
         model: What is fitted.
         scorer: Scores every row by a fit that has not seen it.
-        judge: Of the scores.
+        judged: Judges the scores at a setting.
         group: (n,) int32 codes of the rows that are judged, negative for none.
-        k: Number of classes.
+        k: Number of classes that a row is told to be of.
         progress: Told of every setting.
 
     Attributes:
+        scorer: As given.
         tried: By ladder and rung, simplest first.
         stopped_early: Whether higher rungs were left out.
         on_edge: Whether the best is at the end of what a ladder allows.
@@ -62,12 +63,12 @@ class Search:
         self,
         model: Model,
         scorer: Fold,
-        judge: Judge,
+        judged: Callable[[Setting, Scored], Tried],
         group: NDArray[np.int32],
         k: int,
         progress: Progress | None,
     ) -> None:
-        self._model, self._scorer, self._judge = model, scorer, judge
+        self._model, self.scorer, self._judged = model, scorer, judged
         self._group, self._k, self._progress = group, k, progress
         self.tried: dict[tuple[int, int], Tried] = {}
         self._log_loss = float(np.log(k))
@@ -119,6 +120,22 @@ class Search:
         """The setting of the lowest mean loss so far, the simpler of equals."""
         return min(self.tried, key=lambda key: (self.tried[key].losses.mean(), key))
 
+    @property
+    def simplest(self) -> tuple[int, int]:
+        """The simplest setting that is within one paired standard error of the best."""
+        for key in sorted(self.tried):
+            mean, error = self.difference(key)
+            if key == self.best or mean <= error:
+                return key
+        raise AssertionError("the best is not among those tried")
+
+    def again(self, key: tuple[int, int]) -> Scored:
+        """Scores at a setting that was tried, which is judged by them anew."""
+        setting = self.tried[key].setting
+        made = self._score(setting)
+        self._keep(key, self._judged(setting, made))
+        return made
+
     def _best_of(self, number: int) -> int:
         """The best rung of one ladder."""
         keys = [key for key in self.tried if key[0] == number]
@@ -133,22 +150,25 @@ class Search:
         if self._progress:
             self._progress(f"choosing {self._model.name}: {described(setting)}")
         spent = 0
-        if glance and self.tried and isinstance(self._scorer, Glancing):
-            glanced = self._scorer.glance(setting)
-            self._keep((number, at), self._judge.judged(setting, glanced))
+        if glance and self.tried and isinstance(self.scorer, Glancing):
+            glanced = self.scorer.glance(setting)
+            self._keep((number, at), self._judged(setting, glanced))
             if glanced.converged or self._hopeless((number, at)):
                 return
             spent = glanced.iterations
-        made = self._scorer.score(setting, _TOLERANCE * self._log_loss / self._k)
+        made = self._score(setting)
         made = replace(made, iterations=made.iterations + spent)
-        self._keep((number, at), self._judge.judged(setting, made))
+        self._keep((number, at), self._judged(setting, made))
+
+    def _score(self, setting: Setting) -> Scored:
+        return self.scorer.score(setting, _TOLERANCE * self._log_loss / self._k)
 
     def _keep(self, key: tuple[int, int], tried: Tried) -> None:
         self.tried[key] = tried
         self._log_loss = min(self._log_loss, tried.log_loss)
 
     def _solved_or_worse(self, number: int, at: int) -> bool:
-        solved = float(self.tried[number, at].losses.mean()) < SOLVED
+        solved = float(self.tried[number, at].losses.mean()) < _SOLVED
         return solved or self._hopeless((number, at))
 
     def _hopeless(self, key: tuple[int, int], winner: tuple[int, int] | None = None) -> bool:

@@ -14,11 +14,11 @@ from embedcache.errors import UsageError
 from embedcache.evaluation.folds import NEVER
 from embedcache.heads.choice_records import SelectionRecord, SettingScore
 from embedcache.heads.ladder import Ladder
-from embedcache.heads.model import Fit, Fold, Model, Refitting, Training
+from embedcache.heads.model import Fit, Model, Refitting, Training
 from embedcache.heads.search import Progress, Search
 from embedcache.heads.tried import Judge
 
-__all__ = ["Selected", "given_ladder", "select"]
+__all__ = ["Selected", "given_ladder", "select", "selected"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,13 +85,13 @@ def select(
         sizes = np.unique(folds[held_out], return_counts=True)[1]
         scorer, count = model.out_of_fold(training, folds), len(sizes)
         smallest = len(labels) - int(sizes.max())
-    search = Search(model, scorer, judge, group[held_out], training.k, progress)
+    search = Search(model, scorer, judge.judged, group[held_out], training.k, progress)
     for number, ladder in enumerate(model.ladders):
         if values is None:
             search.climb(number, ladder, smallest)
         else:
             search.exactly(number, given_ladder(model, ladder, values, len(labels)))
-    return _selected(search, scorer, metric, count)
+    return selected(search, search.simplest, metric, count)
 
 
 def given_ladder(model: Model, ladder: Ladder, values: tuple[float, ...], rows: int) -> Ladder:
@@ -111,11 +111,17 @@ def given_ladder(model: Model, ladder: Ladder, values: tuple[float, ...], rows: 
     return ladder.exactly(values)
 
 
-def _selected(search: Search, scorer: Fold, metric: str, folds: int) -> Selected:
-    """The choice and all that it was made from."""
+def selected(search: Search, choice: tuple[int, int], metric: str, folds: int) -> Selected:
+    """The choice, and all that it was made from.
+
+    Args:
+        search: What was tried.
+        choice: Which of it is chosen.
+        metric: What the losses are of.
+        folds: How many, or the number of rows where each was left out in turn.
+    """
     scores = []
-    choice = best = search.best
-    for key in sorted(search.tried, reverse=True):
+    for key in sorted(search.tried):
         tried = search.tried[key]
         mean, error = search.difference(key)
         scores.append(
@@ -129,14 +135,12 @@ def _selected(search: Search, scorer: Fold, metric: str, folds: int) -> Selected
                 tried.iterations,
             )
         )
-        if key == best or mean <= error:
-            choice = key  # the last of these is the simplest
     record = SelectionRecord(
         search.tried[choice].setting,
-        search.tried[best].setting,
+        search.tried[search.best].setting,
         metric,
         folds,
-        tuple(reversed(scores)),
+        tuple(scores),
         search.on_edge,
         search.stopped_early,
     )
@@ -144,5 +148,5 @@ def _selected(search: Search, scorer: Fold, metric: str, folds: int) -> Selected
         record,
         search.tried[choice].losses,
         search.tried[choice].accuracy,
-        scorer if isinstance(scorer, Refitting) else None,
+        search.scorer if isinstance(search.scorer, Refitting) else None,
     )

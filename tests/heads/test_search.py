@@ -45,7 +45,7 @@ def climbed(margins: dict[float, float]) -> tuple[Planned, Search]:
     fold, labels = Planned(margins), cycle(2, ROWS)
     training = Training(Features.of(np.zeros((ROWS, 3), np.float32)), labels, 0)
     judge = Judge(training, np.ones(ROWS, np.bool_), "log_loss", calibrated=True)
-    search = Search(Logreg(), fold, judge, np.full(ROWS, -1, np.int32), 2, None)
+    search = Search(Logreg(), fold, judge.judged, np.full(ROWS, -1, np.int32), 2, None)
     search.climb(0, Logreg.ladders[0], ROWS)
     return fold, search
 

@@ -6,7 +6,6 @@ n is the number of rows, D the embedding dimension, K the number of labels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,9 +84,9 @@ def fit_labels(
             one that it can have.
     """
 
-    def told(what: str, text: str) -> None:
+    def told(text: str) -> None:
         if recipe.progress:
-            recipe.progress(prefix + what + text)
+            recipe.progress(prefix + text)
 
     if recipe.model == AUTO and recipe.values is not None:
         raise UsageError(
@@ -105,7 +104,7 @@ def fit_labels(
             folds,
             seed=recipe.seed,
             values=recipe.values,
-            progress=partial(told, f"choosing {name}: "),
+            progress=told,
         )
         for name in names
     }
@@ -114,7 +113,7 @@ def fit_labels(
         selected = {name: chosen.selected for name, chosen in tried.items()}
         board = rank(selected, group, left_out, metric="log_loss", seed=recipe.seed)
     chosen = tried[board.contenders[0].model if board else recipe.model]
-    told("fitting ", chosen.model.name)
+    told(f"fitting {chosen.model.name}")
     return FittedLabels(chosen, board, _fit(chosen, features, labels, recipe.seed))
 
 
