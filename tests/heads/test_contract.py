@@ -16,6 +16,8 @@ from embedcache.heads.models.index import MODELS
 from embedcache.heads.names import MODEL_NAMES
 from embedcache.heads.problem import Problem
 
+pytestmark = pytest.mark.usefixtures("few_epochs")
+
 every_model = pytest.mark.parametrize("model", MODEL_NAMES)
 
 

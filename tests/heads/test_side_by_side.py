@@ -11,6 +11,8 @@ from embedcache.heads.names import MODEL_NAMES
 from embedcache.heads.side_by_side import SideBySide
 from embedcache.heads.standardise import FLOOR, Scaler
 
+pytestmark = pytest.mark.usefixtures("few_epochs")
+
 RNG = np.random.default_rng(0)
 LABELS = cycle(3, 150)
 
