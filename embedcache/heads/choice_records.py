@@ -36,7 +36,7 @@ class SelectionRecord:
     """How the setting was chosen.
 
     Attributes:
-        setting: The choice: the simplest within one paired standard error of the best.
+        setting: The choice: the simplest within one paired standard error of the best, or equal.
         best: The setting of the lowest loss.
         metric: `log_loss`, `accuracy` or `balanced_accuracy`.
         folds: Number of folds; the number of rows where each was left out alone.

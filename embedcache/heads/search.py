@@ -31,6 +31,10 @@ _TOLERANCE = 6e-4
 _HOPELESS = 2.0
 """Higher rungs are left out once one is worse than the best by this many paired errors."""
 
+_EQUAL = 1e-5
+"""Share of the lowest loss below which a gain is none: of many rows, less and less regularisation
+may gain in later and later digits, each time by many paired errors, to the end of a ladder."""
+
 _SOLVED = 1e-3
 """Higher rungs are left out once the loss is below this: separable data would ask for
 weights without end."""
@@ -78,7 +82,7 @@ class Search:
         """Up until hopeless, then down, then the neighbours of the best that are not hopeless."""
         top = len(ladder.values) - 1
         at = ladder.first
-        while at <= ladder.top or (at <= top and self._best_of(number) == at - ladder.stride):
+        while at <= ladder.top or (at <= top and self._gains(number, at - ladder.stride, ladder)):
             if self._possible(ladder, at, smallest):
                 # Not on the way down: from above a fit begins with what it must unlearn.
                 self._try(number, ladder, at, glance=True)
@@ -122,10 +126,11 @@ class Search:
 
     @property
     def simplest(self) -> tuple[int, int]:
-        """The simplest setting that is within one paired standard error of the best."""
+        """The simplest setting within one paired standard error of the best, or equal to it."""
+        equal = _EQUAL * self.tried[self.best].losses.mean()
         for key in sorted(self.tried):
             mean, error = self.difference(key)
-            if key == self.best or mean <= error:
+            if key == self.best or mean <= max(error, equal):
                 return key
         raise AssertionError("the best is not among those tried")
 
@@ -140,6 +145,15 @@ class Search:
         """The best rung of one ladder."""
         keys = [key for key in self.tried if key[0] == number]
         return min(keys, key=lambda key: (self.tried[key].losses.mean(), key), default=(0, -1))[1]
+
+    def _gains(self, number: int, at: int, ladder: Ladder) -> bool:
+        """Whether a rung is the best so far, and not just equal to the one before."""
+        best = self.tried.get((number, at))
+        before = self.tried.get((number, at - ladder.stride))
+        if best is None or self._best_of(number) != at:
+            return False
+        lowest = best.losses.mean()
+        return before is None or bool(before.losses.mean() - lowest > _EQUAL * lowest)
 
     def _try(self, number: int, ladder: Ladder, at: int, *, glance: bool = False) -> None:
         """Fit all folds at a setting and keep the loss of every out-of-fold row.

@@ -59,7 +59,7 @@ def select(
     Each ladder is climbed from its first rung, each fit starting at those nearby where
     the solver can; it goes on up or down while the best is at the end, and the
     neighbours of the best that are not hopeless are added. Of all settings within one
-    paired standard error of the best the simplest is chosen.
+    paired standard error of the best, or as good as equal, the simplest is chosen.
 
     Args:
         model: What to fit.

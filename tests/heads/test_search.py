@@ -73,3 +73,13 @@ def test_the_higher_neighbour_is_left_out_where_the_lower_shows_the_best_to_be_h
     fold, search = climbed(CLIMB | {0.0316228: 2.0})
     assert fold.scored[-1] == search.tried[search.best].setting["C"] == 0.0316228
     assert fold.glanced[-1] == 1.0
+
+
+def test_less_regularisation_is_not_tried_for_later_digits() -> None:
+    """What every row gains by so little ends the climb, and is not chosen."""
+    margins = {10.0**power: 1 + 1e-7 * power for power in range(-5, 7)}
+    _, search = climbed(margins | dict.fromkeys((3.16228, 31.6228), 1.0))
+    assert max(tried.setting["C"] for tried in search.tried.values()) == 31.6228
+    assert search.tried[search.best].setting["C"] == 10.0
+    assert search.tried[search.simplest].setting["C"] == 1e-5
+    assert not search.on_edge
