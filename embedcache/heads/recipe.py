@@ -125,6 +125,8 @@ class Recipe:
         threshold = None
         if self.abstain_precision is not None:
             threshold = choose_threshold(labels, probabilities, units, self.abstain_precision)
+        # Without the folds' solver, which holds as much as the features.
+        choice = replace(choice, selected=replace(selected, folds=None))
         return Made(choice, made, temperature, probabilities, threshold)
 
 

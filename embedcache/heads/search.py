@@ -33,7 +33,8 @@ _HOPELESS = 2.0
 
 _EQUAL = 1e-5
 """Share of the lowest loss below which a gain is none: of many rows, less and less regularisation
-may gain in later and later digits, each time by many paired errors, to the end of a ladder."""
+may gain in later and later digits, each time by many paired errors. The climb goes on all the same:
+such a gain may be the first of some that grow."""
 
 _SOLVED = 1e-3
 """Higher rungs are left out once the loss is below this: separable data would ask for
@@ -82,7 +83,7 @@ class Search:
         """Up until hopeless, then down, then the neighbours of the best that are not hopeless."""
         top = len(ladder.values) - 1
         at = ladder.first
-        while at <= ladder.top or (at <= top and self._gains(number, at - ladder.stride, ladder)):
+        while at <= ladder.top or (at <= top and self._best_of(number) == at - ladder.stride):
             if self._possible(ladder, at, smallest):
                 # Not on the way down: from above a fit begins with what it must unlearn.
                 self._try(number, ladder, at, glance=True)
@@ -97,7 +98,7 @@ class Search:
         if not ladder.open_ended:
             return
         best = self._best_of(number)
-        self.on_edge |= self.best == (number, best) and best in {0, top}
+        self.on_edge |= best in {0, top} and self._gains_at(number, best)
         # The lower first: it may show the best so far to be hopeless, and so all that is higher.
         if best > 0:
             self._try(number, ladder, best - 1)
@@ -109,8 +110,17 @@ class Search:
         """Every rung, without extension or early stop."""
         for at in range(len(ladder.values)):
             self._try(number, ladder, at)
-        ends = {(number, 0), (number, len(ladder.values) - 1)}
-        self.on_edge |= len(ladder.values) > 1 and self.best in ends
+        best = self._best_of(number)
+        is_end = len(ladder.values) > 1 and best in {0, len(ladder.values) - 1}
+        self.on_edge |= is_end and self._gains_at(number, best)
+
+    def _gains_at(self, number: int, end: int) -> bool:
+        """Whether the end of a ladder is the best of all, not just equal to the rung beside it."""
+        if self.best != (number, end):
+            return False
+        inner = sorted((at for of, at in self.tried if of == number), key=lambda at: abs(at - end))
+        losses = [float(self.tried[number, at].losses.mean()) for at in inner[:2]]
+        return losses[-1] - losses[0] > _EQUAL * losses[0]
 
     def _possible(self, ladder: Ladder, at: int, rows: int) -> bool:
         try:
@@ -136,24 +146,16 @@ class Search:
 
     def again(self, key: tuple[int, int]) -> Scored:
         """Scores at a setting that was tried, which is judged by them anew."""
-        setting = self.tried[key].setting
-        made = self._score(setting)
-        self._keep(key, self._judged(setting, made))
+        before = self.tried[key]
+        made = self._score(before.setting)
+        made = replace(made, iterations=made.iterations + before.iterations)
+        self._keep(key, self._judged(before.setting, made))
         return made
 
     def _best_of(self, number: int) -> int:
         """The best rung of one ladder."""
         keys = [key for key in self.tried if key[0] == number]
         return min(keys, key=lambda key: (self.tried[key].losses.mean(), key), default=(0, -1))[1]
-
-    def _gains(self, number: int, at: int, ladder: Ladder) -> bool:
-        """Whether a rung is the best so far, and not just equal to the one before."""
-        best = self.tried.get((number, at))
-        before = self.tried.get((number, at - ladder.stride))
-        if best is None or self._best_of(number) != at:
-            return False
-        lowest = best.losses.mean()
-        return before is None or bool(before.losses.mean() - lowest > _EQUAL * lowest)
 
     def _try(self, number: int, ladder: Ladder, at: int, *, glance: bool = False) -> None:
         """Fit all folds at a setting and keep the loss of every out-of-fold row.
@@ -187,7 +189,9 @@ class Search:
 
     def _hopeless(self, key: tuple[int, int], winner: tuple[int, int] | None = None) -> bool:
         """Whether a setting is worse than the best, or another one, by so many paired errors."""
-        return is_hopeless(*self.difference(key, winner))
+        mean, error = self.difference(key, winner)
+        equal = _EQUAL * self.tried[winner or self.best].losses.mean()
+        return is_hopeless(mean, error) and bool(mean > equal)
 
     def difference(
         self, key: tuple[int, int], other: tuple[int, int] | None = None

@@ -39,7 +39,8 @@ def how_lines(report: RunReport, width: int) -> list[str]:
     if selection.setting == selection.best:
         best = "the best" if len(selection.scores) > 1 else "the only setting"
     else:
-        best = f"within one error of {described(selection.best)}"
+        close = "as good as equal to" if selection.is_equal else "within one error of"
+        best = f"{close} {described(selection.best)}"
     rows = report.rows.chosen_by
     folds = "leaving out each" if selection.folds == rows else f"over {selection.folds} folds"
     lines += _wrapped(

@@ -21,6 +21,8 @@ CLIMB = {1e-5: 0.1, 1e-4: 0.2, 1e-3: 0.5, 0.01: 1.0, 0.1: 1.1, 1.0: 0.7}
 class Planned:
     """A fold whose answers are as sure as planned, a glance's as well; it remembers the order."""
 
+    PASSES = 3
+
     def __init__(self, margins: dict[float, float]) -> None:
         self._margins, self.glanced, self.scored = margins, list[float](), list[float]()
         self._spread = np.random.default_rng(0).uniform(0.9, 1.1, ROWS)
@@ -38,7 +40,7 @@ class Planned:
     def _answers(self, setting: Setting, *, converged: bool) -> Scored:
         margin = self._margins[setting["C"]] * self._spread
         logits = np.where(cycle(2, ROWS)[:, None] == np.arange(2), margin[:, None], 0.0)
-        return Scored(logits, converged)
+        return Scored(logits, converged, self.PASSES)
 
 
 def climbed(margins: dict[float, float]) -> tuple[Planned, Search]:
@@ -75,11 +77,31 @@ def test_the_higher_neighbour_is_left_out_where_the_lower_shows_the_best_to_be_h
     assert fold.glanced[-1] == 1.0
 
 
-def test_less_regularisation_is_not_tried_for_later_digits() -> None:
-    """What every row gains by so little ends the climb, and is not chosen."""
-    margins = {10.0**power: 1 + 1e-7 * power for power in range(-5, 7)}
-    _, search = climbed(margins | dict.fromkeys((3.16228, 31.6228), 1.0))
-    assert max(tried.setting["C"] for tried in search.tried.values()) == 31.6228
-    assert search.tried[search.best].setting["C"] == 10.0
+def test_later_digits_choose_nothing() -> None:
+    """What every row gains by so little is looked for, not chosen, and no end of the range."""
+    _, search = climbed({10.0**power: 1 + 1e-7 * power for power in range(-8, 7)} | {316228.0: 1.0})
+    assert search.tried[search.best].setting["C"] == 1e6
     assert search.tried[search.simplest].setting["C"] == 1e-5
     assert not search.on_edge
+
+
+def test_what_is_equal_is_not_hopeless() -> None:
+    """A loss of every row in the sixth digit does not end the climb before a gain."""
+    plan = {1e-5: 1.0, 1e-4: 1 - 1e-6, 1e-3: 1.05, 0.01: 1.08, 0.0316228: 1.05, 0.316228: 1.05}
+    _, search = climbed(CLIMB | plan)
+    assert search.tried[search.best].setting["C"] == 0.1
+
+
+def test_an_end_that_gains_is_told() -> None:
+    """Weaker regularisation than there is may be better."""
+    margins = {10.0**power: 1 + 0.02 * power for power in range(-5, 7)} | {316228.0: 1.0}
+    assert climbed(margins)[1].on_edge
+
+
+def test_scores_again_count_all_passes() -> None:
+    """Those of the first time, and of the second."""
+    fold, search = climbed(CLIMB | {0.0316228: 1.05, 0.316228: 1.05})
+    before = search.tried[search.best]
+    assert search.again(search.best).iterations == before.iterations + Planned.PASSES
+    assert search.tried[search.best].iterations == before.iterations + Planned.PASSES
+    assert fold.scored[-1] == 0.1

@@ -32,9 +32,9 @@ _MAX_ITERATIONS = 5_000
 _MAX_RANKING_ITERATIONS = 200
 
 _GLANCE = 4
-"""Passes after which a C that is two errors worse stays so: on ELPV, Fashion-MNIST and synthetic
-features the difference after 2 passes already had the sign of that at the end. On the way up a fit
-that has not converged overfits less: a C that is hopeless now will be so."""
+"""Passes after which held-out log-losses rank C as at the end: on ELPV, Fashion-MNIST and synthetic
+features each C that was two errors worse after 2 was so at the end. On the way up a fit that has
+not converged overfits less: a C that is hopeless now will be so."""
 
 _SMALL = 3e6
 """N · min(N, D) · K below which scikit-learn's time is no longer than ours."""

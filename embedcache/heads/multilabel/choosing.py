@@ -5,7 +5,7 @@ n is the number of rows, K the number of labels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,9 @@ def choose_setting(
 ) -> Chosen:
     """Climb the model's ladder for all labels together.
 
-    Of all settings within one paired standard error of the best the simplest is chosen, as
-    where a row has one class. A label that the training rows of some fold all have, or all
-    lack, cannot be held out: it answers by its odds, at every setting the same, and so has
+    Of all settings within one paired standard error of the best, or as good as equal, the simplest
+    is chosen, as where a row has one class. A label that the training rows of some fold all have,
+    or all lack, cannot be held out: it answers by its odds, at every setting the same, and so has
     no say.
 
     Args:
@@ -121,7 +121,8 @@ def choose_setting(
     choice = search.simplest
     # Scored once more: to keep the logits of every setting would take more than the features.
     made = search.again(choice)
-    chosen = selected(search, choice, "log_loss", len(spread))
+    # Without the folds' solver, which the fit to all rows does not go on from.
+    chosen = replace(selected(search, choice, "log_loss", len(spread)), folds=None)
     logits, temperatures = _complete(model, labels, which, made)
     return Chosen(model, chosen, temperatures, sigmoid(logits))
 

@@ -153,10 +153,11 @@ def choice(report: RunReport) -> str:
     if len(selection.scores) == 1:
         given = f"<p>{_setting(selection.setting)}, as it was given.</p>"
         return section("Choice", given, _class_weights(report))
+    close = "as good as equal to" if selection.is_equal else "within one error of"
     best = (
         "the best"
         if selection.setting == selection.best
-        else f"within one error of the best, {_setting(selection.best)}"
+        else f"{close} the best, {_setting(selection.best)}"
     )
     lines = [
         f"<p>{_setting(selection.setting)}: {best}, by {loss} over {selection.folds:,} folds.</p>",

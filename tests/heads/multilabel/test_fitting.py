@@ -52,6 +52,7 @@ def test_the_choice_is_by_mean_log_loss_over_labels(model: str) -> None:
     record = chosen.record
     (own,) = [each for each in record.scores if each.setting == record.setting]
     assert own.loss == pytest.approx(loss)
+    assert chosen.selected.folds is None, "as much as the features, for nothing"
     assert min(each.loss for each in record.scores) >= own.loss - own.difference_error - 1e-12
     constant = np.broadcast_to(labels.mean(axis=0), labels.shape)
     assert loss < 0.8 * cell_log_loss(labels == 1, constant).mean()

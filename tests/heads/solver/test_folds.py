@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from embedcache.heads import search
 from embedcache.heads.choice_records import SelectionRecord
 from embedcache.heads.features import Features
+from embedcache.heads.logreg import softmax
 from embedcache.heads.model import Training
 from embedcache.heads.models import logreg
 from embedcache.heads.models.logreg import Logreg
@@ -72,6 +73,13 @@ def few_rows() -> Data:
     return x.astype(np.float32), y
 
 
+def few_long_tailed() -> Data:
+    """The few rows, one of which is a class of its own."""
+    x, y = few_rows()
+    y[2] = 3
+    return x, y
+
+
 def five_folds(y: np.ndarray) -> np.ndarray:
     """Five folds with all classes in each."""
     fold = np.empty(len(y), np.int64)
@@ -91,7 +99,7 @@ def out_of_fold(x: np.ndarray, y: np.ndarray, c: float = 0.1) -> np.ndarray:
     return found.logits
 
 
-@pytest.mark.parametrize("data", [digits, binary, noisy, long_tailed, few_rows])
+@pytest.mark.parametrize("data", [digits, binary, noisy, long_tailed, few_rows, few_long_tailed])
 def test_logits_are_those_of_converged_fits_of_each_fold(data: Callable[[], Data]) -> None:
     """scikit-learn finds the same, fold by fold, with each fold's own scaler."""
     x, y = data()
@@ -112,6 +120,22 @@ def test_logits_are_those_of_converged_fits_of_each_fold(data: Callable[[], Data
         found = logits[np.ix_(test, seen)]
         found -= found.mean(axis=1, keepdims=True)
         np.testing.assert_allclose(found, expected - expected.mean(1, keepdims=True), atol=2e-2)
+
+
+def test_two_classes_out_of_three_are_a_softmax_over_two() -> None:
+    """The same as one vector that tells them apart, at twice the C."""
+    x, y = noisy()
+    rows = np.concatenate([np.flatnonzero(y < 2), np.flatnonzero(y == 2)[:1]])
+    x, y = x[rows], y[rows]
+    folds, logits = five_folds(y), out_of_fold(x, y)
+    test = folds == folds[-1]
+    scaler = Scaler.fit(x[~test])
+    with one_thread():
+        model = LogisticRegression(C=0.2, tol=1e-8, max_iter=5000)
+        model.fit(scaler.apply(x[~test], np.float64), y[~test])
+        expected = model.decision_function(scaler.apply(x[test], np.float64))
+    np.testing.assert_allclose(logits[test, 1] - logits[test, 0], expected, atol=1e-3)
+    assert (logits[test, 2] == -np.inf).all()
 
 
 def selections(
@@ -300,10 +324,13 @@ def test_many_columns_in_several_parts_give_the_same_logits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A fold at a time, as with many classes, is no different."""
-    x, y = noisy()
-    together = out_of_fold(x, y)
-    monkeypatch.setattr(group_module, "COLUMNS", 6)
-    np.testing.assert_allclose(out_of_fold(x, y), together, atol=1e-2)
+    for x, y in (noisy(), long_tailed()):
+        together = out_of_fold(x, y)
+        with monkeypatch.context() as patch:
+            patch.setattr(group_module, "COLUMNS", 6)
+            apart = out_of_fold(x, y)
+        # Of a class that is not seen the intercept means nothing, nor then the sum of all.
+        np.testing.assert_allclose(softmax(apart), softmax(together), atol=2e-3)
 
 
 def test_weights_count_rows_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,7 +377,7 @@ def test_logits_of_some_rows_are_those_rows_of_all() -> None:
     assert np.array_equal(found.logits, logits)
 
 
-@pytest.mark.parametrize("data", [digits, binary, noisy])
+@pytest.mark.parametrize("data", [digits, binary, noisy, long_tailed])
 def test_the_refit_from_the_folds_is_the_fit_to_all_rows(
     data: Callable[[], Data], monkeypatch: pytest.MonkeyPatch
 ) -> None:
