@@ -60,6 +60,19 @@ def test_leaving_one_out_is_said() -> None:
     assert "leaving out each of 60 training rows" in text
 
 
+def test_a_choice_beside_the_best_is_not_called_it() -> None:
+    """It is within an error, or, where the error is smaller still, as good as equal."""
+    plain = report("logreg")
+    best, other = plain.selection.scores[-1], plain.selection.scores[0]
+    for error, words in ((1e-3, "within one error of C"), (1e-8, "as good as equal to C")):
+        score = dataclasses.replace(other, difference=1e-7, difference_error=error)
+        selection = dataclasses.replace(
+            plain.selection, setting=score.setting, best=best.setting, scores=(score, best)
+        )
+        told = dataclasses.replace(plain, selection=selection)
+        assert words in " ".join(how_lines(told, 80))
+
+
 def test_models_without_parameters_have_no_curve() -> None:
     """One setting is a sentence, not a table."""
     found = report("ncm")
