@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from embedcache.heads.features import Features
-from embedcache.heads.solver.objective import Objective, Sides
+from embedcache.heads.solver.objective import Objective
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.sides import Sides
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 

@@ -54,12 +54,6 @@ class SelectionRecord:
     on_edge: bool
     stopped_early: bool
 
-    @property
-    def is_equal(self) -> bool:
-        """Whether the choice is worse than the best by an error, and by less than matters."""
-        chosen = [score for score in self.scores if score.setting == self.setting]
-        return any(score.difference > score.difference_error for score in chosen)
-
 
 @dataclass(frozen=True)
 class Contender:

@@ -98,7 +98,7 @@ class Search:
         if not ladder.open_ended:
             return
         best = self._best_of(number)
-        self.on_edge |= best in {0, top} and self._gains_at(number, best)
+        self.on_edge |= self._gains_at_end(number, top)
         # The lower first: it may show the best so far to be hopeless, and so all that is higher.
         if best > 0:
             self._try(number, ladder, best - 1)
@@ -110,16 +110,15 @@ class Search:
         """Every rung, without extension or early stop."""
         for at in range(len(ladder.values)):
             self._try(number, ladder, at)
-        best = self._best_of(number)
-        is_end = len(ladder.values) > 1 and best in {0, len(ladder.values) - 1}
-        self.on_edge |= is_end and self._gains_at(number, best)
+        self.on_edge |= self._gains_at_end(number, len(ladder.values) - 1)
 
-    def _gains_at(self, number: int, end: int) -> bool:
-        """Whether the end of a ladder is the best of all, not just equal to the rung beside it."""
-        if self.best != (number, end):
+    def _gains_at_end(self, number: int, top: int) -> bool:
+        """Whether an end of a ladder is the best of all, not just equal to the rung beside it."""
+        of, end = self.best
+        if of != number or end not in {0, top}:
             return False
-        inner = sorted((at for of, at in self.tried if of == number), key=lambda at: abs(at - end))
-        losses = [float(self.tried[number, at].losses.mean()) for at in inner[:2]]
+        near = sorted((at for of, at in self.tried if of == number), key=lambda at: abs(at - end))
+        losses = [float(self.tried[number, at].losses.mean()) for at in near[:2]]
         return losses[-1] - losses[0] > _EQUAL * losses[0]
 
     def _possible(self, ladder: Ladder, at: int, rows: int) -> bool:
@@ -137,10 +136,11 @@ class Search:
     @property
     def simplest(self) -> tuple[int, int]:
         """The simplest setting within one paired standard error of the best, or equal to it."""
-        equal = _EQUAL * self.tried[self.best].losses.mean()
+        best = self.best
+        equal = _EQUAL * self.tried[best].losses.mean()
         for key in sorted(self.tried):
-            mean, error = self.difference(key)
-            if key == self.best or mean <= max(error, equal):
+            mean, error = self.difference(key, best)
+            if key == best or mean <= max(error, equal):
                 return key
         raise AssertionError("the best is not among those tried")
 

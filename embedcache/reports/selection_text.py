@@ -39,8 +39,7 @@ def how_lines(report: RunReport, width: int) -> list[str]:
     if selection.setting == selection.best:
         best = "the best" if len(selection.scores) > 1 else "the only setting"
     else:
-        close = "as good as equal to" if selection.is_equal else "within one error of"
-        best = f"{close} {described(selection.best)}"
+        best = f"{nearness(selection)} {described(selection.best)}"
     rows = report.rows.chosen_by
     folds = "leaving out each" if selection.folds == rows else f"over {selection.folds} folds"
     lines += _wrapped(
@@ -51,6 +50,13 @@ def how_lines(report: RunReport, width: int) -> list[str]:
     if isinstance(report, FitReport):
         lines += _wrapped(class_weight_words(report), width)
     return lines
+
+
+def nearness(selection: SelectionRecord) -> str:
+    """How near the choice is to the best: an error may be smaller than what matters."""
+    chosen = [score for score in selection.scores if score.setting == selection.setting]
+    is_near = all(score.difference <= score.difference_error for score in chosen)
+    return "within one error of" if is_near else "as good as equal to"
 
 
 def _openings(number: int) -> str:

@@ -32,7 +32,7 @@ class Planned:
         self.glanced.append(setting["C"])
         return self._answers(setting, converged=False)
 
-    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # what is planned needs none
+    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # `Fold` has it; answers are planned
         """Converged."""
         self.scored.append(setting["C"])
         return self._answers(setting, converged=True)

@@ -64,6 +64,7 @@ class Logreg(Base):
             return JointFolds(training, folds)
         numbers = np.unique(folds[folds != NEVER])
         classes = [np.unique(training.labels[folds != fold]) for fold in numbers]
+        # A fold of one class alone has no optimum.
         if _is_small(training.features, training.k) or min(map(len, classes)) < 2:
             return super().out_of_fold(training, folds)
         return JointFolds(training, folds)

@@ -150,6 +150,6 @@ class _Nothing:
 
     rows: int
 
-    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # nothing is fitted
+    def score(self, setting: Setting, tolerance: float) -> Scored:  # noqa: ARG002  # `Fold` has them; nothing is fitted
         """(n, 0)."""
         return Scored(np.empty((self.rows, 0)))

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from embedcache.heads.features import Features
 from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.minimise import Minimiser
-from embedcache.heads.solver.objective import Objective, Sides
+from embedcache.heads.solver.objective import Objective
 from embedcache.heads.solver.parallel import Workers
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.sides import Sides
 from embedcache.heads.solver.span import into_span
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler

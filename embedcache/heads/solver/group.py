@@ -8,7 +8,7 @@ of problems.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,8 +18,9 @@ from embedcache.heads.features import BLOCK
 from embedcache.heads.solver.fit import COLUMNS, Fit, scaler_sides, solved
 from embedcache.heads.solver.leading import Leading
 from embedcache.heads.solver.minimise import Minimiser
-from embedcache.heads.solver.objective import Objective, Sides
+from embedcache.heads.solver.objective import Objective
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.sides import Sides, unseen_classes
 from embedcache.heads.solver.targets import Targets
 from embedcache.heads.standardise import Scaler
 
@@ -68,8 +69,9 @@ class Group:
         member = np.isin(folds, numbers)
         self._fold = np.where(member, np.searchsorted(numbers, folds), -1)
         weights = torch.from_numpy(np.where(folds != numbers[:, None], weight, 0.0))
-        sides = Sides(weights.to(device, rows.dtype), *scaler_sides(rows, scalers))
-        self._sides = replace(sides, unseen=_unseen(targets, sides.weights))
+        weights = weights.to(device, rows.dtype)
+        unseen = unseen_classes(targets, weights)
+        self._sides = Sides(weights, *scaler_sides(rows, scalers), unseen)
         self._leading: Leading | None = None
         self._runs: list[Minimiser] = []  # one for each part of the problems
         self._c, self._solved = 0.0, dict[float, list[torch.Tensor]]()
@@ -186,12 +188,3 @@ class Group:
             intercept=True,
             dtype=self._rows.dtype,
         )
-
-
-def _unseen(targets: Targets, weights: torch.Tensor) -> torch.Tensor | None:
-    """(F, K) bool, which classes no row has that a fold, (F, N), counts; `None` for none."""
-    if targets.codes is None:
-        return None
-    counts = weights.new_zeros(len(weights), targets.k).index_add_(1, targets.codes[0], weights)
-    unseen = counts == 0
-    return unseen if bool(unseen.any()) else None

@@ -9,15 +9,15 @@ A problem's objective is scikit-learn's, `C · Σ w ℓ + ½ ‖W‖²`, divided
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import torch
 
 from embedcache.heads.solver.parallel import summed
 from embedcache.heads.solver.rows import Rows
+from embedcache.heads.solver.sides import Sides
 from embedcache.heads.solver.targets import Targets
 
-__all__ = ["Objective", "Sides", "Value"]
+__all__ = ["Objective", "Value"]
 
 _SEARCHED, _ITEMS = 1024, 2**20
 """Rows that a length is searched for on, and logits of theirs: up to twice as many."""
@@ -27,33 +27,6 @@ _NEVER = -1e30
 
 _FARTHEST, _HALVINGS = 3.0, 6
 """A length is 2 to a power between −3 and 3; halving that range so often finds it to 4 %."""
-
-
-@dataclass(frozen=True, eq=False)
-class Sides:
-    """What differs from fold to fold: the training rows and their scaler.
-
-    A fold's own standardised feature is `(x − shift) · stretch` of the common one, which
-    folds into the weights: all folds share one matrix and its products.
-
-    Attributes:
-        weights: (F, N) weight of each row, 0 outside the fold's training part.
-        shift: (F, D).
-        stretch: (F, D).
-        unseen: (F, K) bool, classes of a softmax that no row of the training part has: their
-            intercepts have no optimum, so their logits are never in the sum. `None` where every
-            part has every class.
-    """
-
-    weights: torch.Tensor
-    shift: torch.Tensor
-    stretch: torch.Tensor
-    unseen: torch.Tensor | None = None
-
-    @cached_property
-    def sums(self) -> torch.Tensor:
-        """(F,) float64: Σ w of each fold."""
-        return self.weights.sum(1, dtype=torch.float64)
 
 
 @dataclass(frozen=True, eq=False)

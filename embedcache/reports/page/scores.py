@@ -13,6 +13,7 @@ from embedcache.reports.class_weight_text import class_weight_words
 from embedcache.reports.page.charts import bar, curve, strip
 from embedcache.reports.page.parts import bounds, inline, percent, section, table, text
 from embedcache.reports.score_text import is_share
+from embedcache.reports.selection_text import nearness
 
 __all__ = [
     "bar_cell",
@@ -153,11 +154,10 @@ def choice(report: RunReport) -> str:
     if len(selection.scores) == 1:
         given = f"<p>{_setting(selection.setting)}, as it was given.</p>"
         return section("Choice", given, _class_weights(report))
-    close = "as good as equal to" if selection.is_equal else "within one error of"
     best = (
         "the best"
         if selection.setting == selection.best
-        else f"{close} the best, {_setting(selection.best)}"
+        else f"{nearness(selection)} the best, {_setting(selection.best)}"
     )
     lines = [
         f"<p>{_setting(selection.setting)}: {best}, by {loss} over {selection.folds:,} folds.</p>",

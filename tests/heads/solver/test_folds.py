@@ -81,7 +81,7 @@ def few_long_tailed() -> Data:
 
 
 def five_folds(y: np.ndarray) -> np.ndarray:
-    """Five folds with all classes in each."""
+    """Five folds with all classes in each that have the rows."""
     fold = np.empty(len(y), np.int64)
     order = np.random.default_rng(0).permutation(len(y))
     order = order[np.argsort(y[order], kind="stable")]

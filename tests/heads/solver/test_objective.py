@@ -10,7 +10,8 @@ import torch
 from objectives import objective, some_parameters
 
 from embedcache.heads.solver import objective as objective_module
-from embedcache.heads.solver.objective import Objective, Sides
+from embedcache.heads.solver.objective import Objective
+from embedcache.heads.solver.sides import Sides
 
 WIDTH = 2 ** (objective_module._FARTHEST / 2**objective_module._HALVINGS)
 """By how much a length may be off."""
